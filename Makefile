@@ -1,0 +1,64 @@
+# Everything a person runs here. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+export PYTHON
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -qq
+
+.PHONY: help run test install install-dev check bench soak lock image-check
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: install ## set everything up, load the Telegram 2017 sample on first start, serve on 127.0.0.1
+	@.venv/bin/pulih upgrade
+	@.venv/bin/pulih sample telegram-2017 --if-empty
+	@exec .venv/bin/pulih serve
+
+test: install-dev ## set everything up, install the resolvers it tests against, run all tests
+	@scripts/test-deps
+	@$(MAKE) --no-print-directory check
+	@rm -f .coverage .coverage.*
+	$(PY) -m coverage run -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@scripts/coverage-floors
+
+install: .venv/.installed ## .venv with the locked dependencies and the command `pulih`
+	@:
+
+.venv/.installed: requirements.lock pyproject.toml
+	@scripts/venv
+	@echo 'install: what requirements.lock names'
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install-dev: .venv/.installed-dev
+	@:
+
+.venv/.installed-dev: requirements-dev.lock .venv/.installed
+	@echo 'install: what requirements-dev.lock names'
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+check: install-dev ## format, lint, types, import order
+	@$(PY) -m ruff format --check --quiet . || { echo 'check: `.venv/bin/ruff format` would change files (above)'; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo --no-cache
+
+bench: install-dev ## the benchmarks, one after the other
+	@shopt -s nullglob; found=(bench/bench_*.py); \
+	if [ $${#found[@]} = 0 ]; then echo 'bench: there is no bench/bench_*.py, so nothing was measured' >&2; exit 1; fi; \
+	for file in "$${found[@]}"; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+soak: install-dev ## repeat all tests with fresh seeds for SOAK_MINUTES (60)
+	@scripts/test-deps
+	@scripts/soak
+
+lock: install-dev ## make the lock files anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+	@scripts/lock $(LOCK_ARGS)
+
+image-check: install-dev ## build the container image on a Debian stand-in and start it; needs root, takes minutes
+	@scripts/image-check

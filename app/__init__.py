@@ -1,0 +1,1 @@
+"""Pulih: the service around the blocking policy."""

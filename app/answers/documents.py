@@ -1,0 +1,88 @@
+"""Answers about names as the interface shows them: whole, or (without a token) what the public may know."""
+
+from typing import Any
+
+from app.answers.names import Answer, Holder
+from app.orders import targets
+from app.orders.models import ConditionRow
+from resolver_policy import names
+
+
+def whole(answer: Answer) -> dict[str, Any]:
+    """For principals: every order that holds the name, by id and number."""
+    return {
+        **_state(answer),
+        "holders": [_holder(holder) for holder in answer.holders],
+        "exceptions": [_holder(holder) for holder in answer.exceptions],
+        "lifted": [
+            {
+                "order_id": order.uid,
+                "order_number": order.number,
+                "sample": order.sample,
+                "at": at,
+                "ground": order.ground,
+            }
+            for order, at in answer.lifted
+        ],
+    }
+
+
+def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
+    """For the public: the state, the orders' numbers and public reasons, what is left, and how to apply."""
+    return {
+        **_state(answer),
+        "holders": [_public_holder(holder) for holder in answer.holders],
+        "exceptions": [{"order_number": holder.order.number} for holder in answer.exceptions],
+        "lifted": [
+            {"order_number": order.number, "sample": order.sample, "at": at, "ground": order.ground}
+            for order, at in answer.lifted
+        ],
+        "how_to_apply": {
+            "id": f"Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: {public_url}",
+            "en": f"Apply to the ministry for normalisation, naming the order number; information: {public_url}",
+        },
+    }
+
+
+def _state(answer: Answer) -> dict[str, Any]:
+    return {
+        "name": answer.name,
+        "name_unicode": names.display(answer.name),
+        "blocked": answer.blocked,
+        "at": answer.at,
+    }
+
+
+def _holder(holder: Holder) -> dict[str, Any]:
+    order = holder.order
+    return {
+        "order_id": order.uid,
+        "order_number": order.number,
+        "sample": order.sample,
+        "target": names.from_key(holder.target.key),
+        "match": str(targets.MATCHES[holder.target.match]),
+        "since": holder.since,
+        "reason": {"id": order.reason_id, "en": order.reason_en},
+        "category": order.category,
+        "authority": order.authority,
+        "conditions_left": [row.code for row in holder.left],
+        "lift_planned": holder.lift_planned,
+    }
+
+
+def _public_holder(holder: Holder) -> dict[str, Any]:
+    order = holder.order
+    return {
+        "order_number": order.number,
+        "number_note": order.number_note,
+        "sample": order.sample,
+        "target": names.from_key(holder.target.key),
+        "since": holder.since,
+        "reason": {"id": order.reason_id, "en": order.reason_en},
+        "conditions_left": [_public_condition(row) for row in holder.left],
+        "lift_planned": holder.lift_planned,
+    }
+
+
+def _public_condition(row: ConditionRow) -> dict[str, Any]:
+    return {"code": row.code, "text": {"id": row.text_id, "en": row.text_en}}

@@ -1,0 +1,1 @@
+"""Who may do what: principals, tokens, roles, four-eyes, and answering a repeated request once."""

@@ -1,0 +1,95 @@
+"""Authorisation, declared on every route: `allow(...)` for roles, `PUBLIC` for everybody."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from app.auth import tokens
+from app.deps import get_database, get_now
+from app.errors import Forbidden, Unauthenticated
+from app.journal.actor import Actor, Role
+
+OPERATOR, APPROVER, AUDITOR, ISP, PLATFORM, ADMIN = (
+    Role.OPERATOR,
+    Role.APPROVER,
+    Role.AUDITOR,
+    Role.ISP,
+    Role.PLATFORM,
+    Role.ADMIN,
+)
+
+
+class UndeclaredRoute(Exception):
+    """A route says nothing about who may use it; the application does not start."""
+
+
+def bearer(request: Request) -> str | None:
+    """The token of `Authorization: Bearer TOKEN` (RFC 6750), or None without that header."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise Unauthenticated("write Authorization: Bearer TOKEN")
+    return text.strip()
+
+
+def identify(request: Request) -> Actor | None:
+    """Whose request it is: looked up once, in a short transaction of its own, so that no lock is held for it."""
+    if not hasattr(request.state, "actor"):
+        request.state.actor = _look_up(request)
+    actor = request.state.actor
+    assert actor is None or isinstance(actor, Actor)
+    return actor
+
+
+def _look_up(request: Request) -> Actor | None:
+    text = bearer(request)
+    if text is None:
+        return None
+    address = None if request.client is None else request.client.host
+    with get_database(request).read() as session:
+        return tokens.authenticate(session, text, now=get_now(request), address=address)
+
+
+class Allow:
+    """A dependency that lets the given roles in, and tells the route who is asking."""
+
+    def __init__(self, *roles: Role) -> None:
+        self.roles = frozenset(roles)
+
+    def __call__(self, request: Request) -> Actor:
+        actor = identify(request)
+        if actor is None:
+            raise Unauthenticated("this needs a token", code="token_missing")
+        if actor.role not in self.roles:
+            raise Forbidden(f"this is for {', '.join(sorted(self.roles))}; {actor.name} is {actor.role}")
+        return actor
+
+
+class Public:
+    """A dependency that lets everybody in; a token, where one is given, must still be good."""
+
+    def __call__(self, request: Request) -> Actor | None:
+        return identify(request)
+
+
+Everybody = Annotated[Actor | None, Depends(Public())]
+
+
+def check_declared(app: FastAPI) -> None:
+    """Raise UndeclaredRoute, naming them, where routes of `app` do not say who may use them."""
+    undeclared = [route.path for route in _api_routes(app) if not _declares(route.dependant)]
+    if undeclared:
+        raise UndeclaredRoute(f"no authorisation declared on {', '.join(undeclared)}")
+
+
+def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
+    return (route for route in app.routes if isinstance(route, APIRoute))
+
+
+def _declares(dependant: Dependant) -> bool:
+    return isinstance(dependant.call, Allow | Public) or any(map(_declares, dependant.dependencies))

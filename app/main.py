@@ -1,0 +1,142 @@
+"""The application: the only module that knows every room."""
+
+import datetime as dt
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import select
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import migrate, problems
+from app.answers.router import router as answers_router
+from app.auth.access import Everybody, check_declared
+from app.db import Clock, Database
+from app.deps import SessionDep
+from app.orders import guarding
+from app.orders.conditions_router import router as conditions_router
+from app.orders.router import router as orders_router
+from app.publication import loop, zones
+from app.publication.marks import Marks
+from app.publication.publisher import Publisher
+from app.publication.router import router as zones_router
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """Blocking and DNS-normalisation control: orders, conditions, lifts, zones, and the record of it all.
+
+Every answer that is not a success is `application/problem+json` with a `code` that never changes."""
+
+MAX_BODY_OCTETS = 8 * 1024 * 1024
+ROUTERS = (orders_router, conditions_router, answers_router, zones_router)
+
+
+def utc_now() -> dt.datetime:
+    """The one clock; everything below takes `now` as an argument."""
+    return dt.datetime.now(dt.UTC)
+
+
+def create_app(settings: Settings, database: Database, *, clock: Clock = utc_now, publishing: bool = True) -> FastAPI:
+    """The application on a migrated database; raises where a route does not say who may use it."""
+    migrate.check(database)
+    app = FastAPI(
+        title="Pulih",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_publishing if publishing else None,
+    )
+    app.state.settings = settings
+    app.state.database = database
+    app.state.clock = clock
+    app.state.guard = guarding.load(settings.zone_settings)
+    app.state.idempotency_in_flight = set()
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    _mount_pages(app)
+    check_declared(app)
+    app.add_middleware(BodyLimit, limit=MAX_BODY_OCTETS)
+    return app
+
+
+def make_publisher(settings: Settings, database: Database) -> Publisher:
+    """The publisher of this installation."""
+    return Publisher(database, Marks(settings.data_dir / "marks", "publisher"), settings.zone_settings)
+
+
+@asynccontextmanager
+async def _publishing(app: FastAPI) -> AsyncIterator[None]:
+    """Run the publisher in a thread for as long as the application serves."""
+    state = app.state
+    publisher = make_publisher(state.settings, state.database)
+    publisher.start(state.clock())
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=loop.run, args=(state.database, publisher, state.clock, stop), name="publisher", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _mount_pages(app: FastAPI) -> None:
+    static = resources.files("app") / "static"
+    app.mount("/api/static", StaticFiles(directory=str(static)), name="static")
+
+    @app.get("/api/docs", include_in_schema=False)
+    def docs(actor: Everybody) -> HTMLResponse:
+        page = get_swagger_ui_html(
+            openapi_url="/api/openapi.json",
+            title="Pulih",
+            swagger_js_url="/api/static/swagger-ui/swagger-ui-bundle.js",
+            swagger_css_url="/api/static/swagger-ui/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+        page.headers["Content-Security-Policy"] = (
+            "default-src 'none'; connect-src 'self'; img-src data: 'self'; "
+            "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+        )
+        return page
+
+    @app.get("/healthz", tags=["health"], summary="The process answers")
+    def healthz(actor: Everybody) -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", tags=["health"], summary="The database answers and something is published")
+    def readyz(actor: Everybody, session: SessionDep) -> PlainTextResponse:
+        session.execute(select(1))
+        if zones.head(session) is None:
+            return PlainTextResponse("nothing has been published yet\n", 503)
+        return PlainTextResponse("ok\n")
+
+
+class BodyLimit:
+    """Answers 413 before more of a request's body is read than anything here can need."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            answer = problems.problem("too_large", f"a body has at most {self._limit} octets")
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

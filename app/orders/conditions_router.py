@@ -1,0 +1,103 @@
+"""`/conditions`: what must be so for a block to be lifted, and the marks on it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.orm import Session
+
+from app.auth.access import APPROVER, AUDITOR, OPERATOR, PLATFORM, Allow
+from app.auth.idempotency import IdempotentRoute
+from app.deps import NowDep, PageDep, SessionDep, VersionDep
+from app.journal.actor import Actor
+from app.orders import documents, marks, queries
+from app.orders.models import ConditionRow
+from app.orders.schemas import Claim, Mark, Waive
+
+router = APIRouter(prefix="/api/v1/conditions", tags=["conditions"], route_class=IdempotentRoute)
+
+Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR, PLATFORM))]
+Claimant = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, PLATFORM))]
+Approver = Annotated[Actor, Depends(Allow(APPROVER))]
+
+
+@router.get("", summary="List conditions; a platform sees its own")
+def list_conditions(
+    actor: Reader,
+    session: SessionDep,
+    page: PageDep,
+    order: Annotated[str | None, Query(max_length=60)] = None,
+) -> dict[str, Any]:
+    found = queries.conditions(session, actor, order_uid=order, after=page.after, limit=page.limit + 1)
+    return page.answer([documents.marked_document(session, row) for row in found], [row.id for row in found])
+
+
+@router.get("/{uid}", summary="Read a condition; ETag is its version")
+def read_condition(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
+    return _answer(session, queries.condition_by_uid(session, actor, uid), response)
+
+
+@router.post("/{uid}/claim", summary="Say that it is fulfilled, with evidence")
+def claim_condition(
+    uid: str,
+    command: Claim,
+    actor: Claimant,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, marks.claim(session, actor, row, command, now), response)
+
+
+@router.post("/{uid}/verify", summary="Mark as met (not the claimant); the last mark lifts the block")
+def verify_condition(
+    uid: str,
+    command: Mark,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, marks.verify(session, actor, row, command, now), response)
+
+
+@router.post("/{uid}/reject", summary="Refuse a claim (not the claimant)")
+def reject_condition(
+    uid: str,
+    command: Mark,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, marks.reject(session, actor, row, command, now), response)
+
+
+@router.post("/{uid}/waive", summary="Set a condition aside, by an authority and for a reason")
+def waive_condition(
+    uid: str,
+    command: Waive,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, marks.waive(session, actor, row, command, now), response)
+
+
+def _locked(session: Session, actor: Actor, uid: str, version: VersionDep) -> ConditionRow:
+    row = queries.condition_by_uid(session, actor, uid, lock=True)
+    version.check(row.version)
+    return row
+
+
+def _answer(session: Session, row: ConditionRow, response: Response) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{row.version}"'
+    return documents.marked_document(session, row)

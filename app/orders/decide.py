@@ -1,0 +1,93 @@
+"""Approval and rejection: by another person than the proposer, and of the plan that was shown."""
+
+import datetime as dt
+
+from sqlalchemy.orm import Session
+
+from app.auth import four_eyes
+from app.errors import Conflict, Fault, Unprocessable, faults_of
+from app.journal.actor import Actor
+from app.journal.append import Entry, append
+from app.journal.events import EventType
+from app.orders import plan, states, targets
+from app.orders.guarding import Guard
+from app.orders.models import Order, OrderKind, OrderState
+from app.orders.schemas import MAX_TARGETS, Decide
+from resolver_policy.errors import PolicyError
+
+
+def approve(session: Session, actor: Actor, order: Order, command: Decide, now: dt.datetime, *, guard: Guard) -> Order:
+    """Put a proposal in force, now or (state `scheduled`) at its date.
+
+    Raises Forbidden (`four_eyes`) for the proposer, Conflict for another state or a changed plan, Unprocessable
+    where the plan must be seen and was not, or where a name has become protected.
+    """
+    four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
+    states.require_state(order, OrderState.PROPOSED)
+    refuse_useless_exception(session, order)
+    _check_plan(session, order, command, guard)
+    states.revise(order)
+    order.decided_at = now
+    order.approved_by_id = actor.principal_id
+    facts = {"order": order.uid, "reason": command.reason, "plan_hash": command.plan_hash}
+    append(session, actor, Entry(EventType.ORDER_APPROVED, facts, order.id), now)
+    expires_at = states.expiry(order)
+    if expires_at is not None and expires_at <= now:
+        raise Conflict("the order has expired before anybody approved it")
+    if order.effective_at is not None and order.effective_at > now:
+        order.state = OrderState.SCHEDULED
+        order.due_at = states.next_due(order)
+    else:
+        states.begin(session, order, now)
+    session.flush()
+    return order
+
+
+def reject(session: Session, actor: Actor, order: Order, command: Decide, now: dt.datetime) -> Order:
+    """Refuse a proposal, for good; raises Forbidden (`four_eyes`) for the proposer, who withdraws instead."""
+    four_eyes.check(actor, order.proposed_by_id, act="reject", first_act="proposed")
+    states.require_state(order, OrderState.PROPOSED)
+    states.revise(order)
+    order.state = OrderState.REJECTED
+    order.decided_at = now
+    order.rejected_by_id = actor.principal_id
+    append(
+        session,
+        actor,
+        Entry(EventType.ORDER_REJECTED, {"order": order.uid, "reason": command.reason}, order.id),
+        now,
+    )
+    session.flush()
+    return order
+
+
+def refuse_useless_exception(session: Session, order: Order) -> None:
+    """Raise Conflict where an exception meets a block of equal specificity: the block would win, always."""
+    if order.kind != OrderKind.EXCEPTION:
+        return
+    useless = plan.blocks_of_equal_specificity(session, order)
+    if useless:
+        faults = [Fault("exception_not_specific", name, "/targets") for name in useless]
+        detail = f"{useless[0]} is blocked just as specifically, so the exception would do nothing"
+        raise Conflict(detail, code="exception_not_specific", faults=faults)
+
+
+def _check_plan(session: Session, order: Order, command: Decide, guard: Guard) -> None:
+    if command.plan_hash is None and order.targets_count <= MAX_TARGETS and order.override is None:
+        _check_guard(session, order, guard)
+        return
+    current = plan.make(session, order, guard=guard)
+    if command.plan_hash is None and current.must_be_seen:
+        raise Unprocessable("read the plan and send its plan_hash", code="mass_change")
+    if command.plan_hash is not None and command.plan_hash != current.plan_hash:
+        raise Conflict("what approval would do has changed: read the plan again", code="plan_changed")
+    _check_guard(session, order, guard)
+
+
+def _check_guard(session: Session, order: Order, guard: Guard) -> None:
+    """Ask the guard again: the lists may have grown since the proposal."""
+    for name, match in targets.names_of(session, order.id):
+        try:
+            guard.check(name, match, overridden=order.override is not None)
+        except PolicyError as error:
+            raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer="/targets")) from error

@@ -1,0 +1,124 @@
+"""Orders, blocks and conditions as the interface shows them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.orders import marks, targets
+from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, TargetRow
+from resolver_policy import names
+from resolver_policy.conditions import Group, Leaf, Tree
+
+BLOCKS_SHOWN = 1_000
+
+
+def order_document(session: Session, order: Order) -> dict[str, Any]:
+    """An order with its blocks (the first 1,000) and its conditions."""
+    rows = marks.rows_of(session, order.id)
+    blocks = list(
+        session.scalars(select(TargetRow).where(targets.of_order(order.id)).order_by(TargetRow.id).limit(BLOCKS_SHOWN))
+    )
+    return {
+        **order_summary(order),
+        "blocks": [block_document(order, block) for block in blocks],
+        "blocks_left_out": order.targets_count - len(blocks),
+        "conditions": [condition_document(row, rows) for row in rows if row.op == LEAF],
+        "condition_tree": tree_document(marks.tree_of(rows)) if rows else None,
+    }
+
+
+def order_summary(order: Order) -> dict[str, Any]:
+    """An order without its names and conditions, as lists show it."""
+    return {
+        "id": order.uid,
+        "number": order.number,
+        "number_note": order.number_note,
+        "sample": order.sample,
+        "kind": order.kind,
+        "state": order.state,
+        "version": order.version,
+        "dated": order.dated,
+        "authority": order.authority,
+        "legal_basis": json.loads(order.legal_basis),
+        "category": order.category,
+        "reason": {"id": order.reason_id, "en": order.reason_en},
+        "platform": order.platform,
+        "sop": None if order.sop is None else json.loads(order.sop),
+        "override": None if order.override is None else json.loads(order.override),
+        "proposed_at": order.proposed_at,
+        "decided_at": order.decided_at,
+        "effective_at": order.effective_at,
+        "expires_at": order.expires_at,
+        "review_due_at": order.review_due_at,
+        "targets_count": order.targets_count,
+        "lift_planned": None
+        if order.lift_ground is None
+        else {"ground": order.lift_ground, "at": order.lift_planned_at},
+        "ended_at": order.ended_at,
+        "ground": order.ground,
+    }
+
+
+def block_document(order: Order, row: TargetRow) -> dict[str, Any]:
+    """One order's hold on one target; its state follows the order's, unless it was released by itself."""
+    return {
+        "id": f"{order.uid}.{row.id & ((1 << ORDINAL_BITS) - 1)}",
+        "name": names.from_key(row.key),
+        "match": str(targets.MATCHES[row.match]),
+        "state": order.state if row.released_at is None else "released",
+        "released_at": row.released_at,
+    }
+
+
+def condition_document(row: ConditionRow, rows: Sequence[ConditionRow]) -> dict[str, Any]:
+    """One condition. `parent_id` is the id of the combinator it stands under."""
+    parents = {other.position: other.uid for other in rows}
+    return {
+        "id": row.uid,
+        "parent_id": None if row.parent_position is None else parents.get(row.parent_position),
+        "code": row.code,
+        "text": {"id": row.text_id, "en": row.text_en},
+        "responsible_party": row.responsible_party,
+        "gating": row.gating,
+        "kind": row.kind,
+        "state": row.state,
+        "version": row.version,
+    }
+
+
+def marked_document(session: Session, row: ConditionRow) -> dict[str, Any]:
+    """A condition after a mark, with its evidence and what has become of its order."""
+    order = session.get_one(Order, row.order_id)
+    evidence = session.scalars(select(Evidence).where(Evidence.condition_id == row.id).order_by(Evidence.id))
+    return {
+        **condition_document(row, marks.rows_of(session, row.order_id)),
+        "evidence": [evidence_document(item) for item in evidence],
+        "order": {"id": order.uid, "number": order.number, "state": order.state, "ground": order.ground},
+    }
+
+
+def evidence_document(item: Evidence) -> dict[str, Any]:
+    """Evidence without the octets of its file."""
+    return {
+        "submitted_at": item.submitted_at,
+        "sha256": item.sha256.hex(),
+        "text": item.text,
+        "file": item.file_name,
+    }
+
+
+def tree_document(tree: Tree) -> dict[str, Any]:
+    """A condition tree, in the shape in which it was sent."""
+    if isinstance(tree, Group):
+        return {tree.op: [tree_document(member) for member in tree.members]}
+    assert isinstance(tree, Leaf)
+    return {
+        "code": tree.code,
+        "text": {"id": tree.text.id, "en": tree.text.en},
+        "responsible_party": tree.responsible_party,
+        "gating": tree.gating,
+        "kind": tree.kind,
+    }

@@ -1,0 +1,96 @@
+"""Lifting by hand: a whole order, some of its names, or at a moment to come."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, Fault, NotFound, Unprocessable
+from app.journal.actor import Actor
+from app.journal.append import Entry, append, timestamp
+from app.journal.events import EventType
+from app.orders import states, targets, touched
+from app.orders.models import Ground, Order, OrderState, TargetRow
+from app.orders.schemas import Lift, PlanLift, TargetIn
+from resolver_policy import names
+
+LIFTABLE = (OrderState.SCHEDULED, OrderState.ACTIVE)
+
+
+def lift(session: Session, actor: Actor, order: Order, command: Lift, now: dt.datetime) -> Order:
+    """End an order, or release the named targets; when none is left, the order ends.
+
+    Raises Conflict where the order is not in force or a target has been released before, NotFound for a target that
+    the order does not have.
+    """
+    states.require_state(order, *LIFTABLE)
+    ground = Ground(command.ground)
+    if command.targets is None:
+        states.end(session, actor, order, ground, now, facts={"reason": command.reason})
+        session.flush()
+        return order
+    released = _release(session, order, command.targets, now)
+    if not _holds_anything(session, order):
+        states.end(session, actor, order, ground, now, facts={"reason": command.reason, "targets": released})
+    else:
+        states.revise(order)
+        facts = {"order": order.uid, "ground": str(ground), "reason": command.reason, "targets": released}
+        append(session, actor, Entry(EventType.ORDER_LIFTED_IN_PART, facts, order.id), now)
+    session.flush()
+    return order
+
+
+def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, now: dt.datetime) -> Order:
+    """Plan a lift at a moment, or at one not chosen yet; planning again moves it, and the journal keeps the slip."""
+    states.require_state(order, *LIFTABLE)
+    if command.at is not None and command.at <= now:
+        fault = Fault("planned_in_the_past", command.at.isoformat(), "/at")
+        raise Unprocessable("that moment has passed: lift it now instead", faults=(fault,))
+    states.revise(order)
+    slipped_from = {"ground": order.lift_ground, "at": _written(order.lift_planned_at)}
+    order.lift_ground = command.ground
+    order.lift_planned_at = command.at
+    order.due_at = states.next_due(order)
+    facts = {
+        "order": order.uid,
+        "ground": str(command.ground),
+        "reason": command.reason,
+        "at": _written(command.at),
+        "before": slipped_from if slipped_from["ground"] else None,
+    }
+    append(session, actor, Entry(EventType.ORDER_LIFT_PLANNED, facts, order.id), now)
+    session.flush()
+    return order
+
+
+def _release(session: Session, order: Order, wanted: Sequence[TargetIn], now: dt.datetime) -> list[dict[str, str]]:
+    released = []
+    for index, target in enumerate(wanted):
+        name = names.canonical(target.name)
+        row = _target(session, order, name, targets.match_code(target.match))
+        if row is None:
+            fault = Fault("not_a_target", name, f"/targets/{index}")
+            raise NotFound(f"{name} ({target.match}) is not a target of this order", faults=(fault,))
+        if row.released_at is not None:
+            raise Conflict(f"{name} ({target.match}) was released at {timestamp(row.released_at)}")
+        row.released_at = now
+        touched.target(session, row, now)
+        released.append({"name": name, "match": str(target.match)})
+    session.flush()
+    return released
+
+
+def _target(session: Session, order: Order, name: str, match: int) -> TargetRow | None:
+    key = names.sort_key(name)
+    query = select(TargetRow).where(TargetRow.key == key, TargetRow.match == match, TargetRow.order_id == order.id)
+    return session.scalars(query).one_or_none()
+
+
+def _holds_anything(session: Session, order: Order) -> bool:
+    left = select(TargetRow.id).where(targets.of_order(order.id), TargetRow.released_at.is_(None)).limit(1)
+    return session.scalar(left) is not None
+
+
+def _written(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)

@@ -1,0 +1,105 @@
+"""Finding orders, blocks and conditions, with the filters that lists offer."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.journal.actor import Actor, Role
+from app.orders.models import LEAF, ConditionRow, Order, OrderState, TargetRow
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """What a list of orders is narrowed down to; None leaves a field open."""
+
+    state: str | None = None
+    category: str | None = None
+    number: str | None = None
+    text: str | None = None
+    review_due_before: dt.datetime | None = None
+
+
+def order_by_uid(session: Session, uid: str, *, lock: bool = False) -> Order:
+    """The order with this id; raises NotFound, also for one whose import is not complete."""
+    query = select(Order).where(Order.uid == uid, Order.state != OrderState.IMPORTING)
+    order = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if order is None:
+        raise NotFound(f"there is no order {uid[:60]}")
+    return order
+
+
+def order_by_number_or_uid(session: Session, text: str) -> Order:
+    """The order with this number or id, the living one where a withdrawn one had the same number."""
+    query = select(Order).where(or_(Order.number == text, Order.uid == text), Order.state != OrderState.IMPORTING)
+    order = session.scalars(query.order_by(Order.id.desc()).limit(1)).one_or_none()
+    if order is None:
+        raise NotFound(f"there is no order {text[:60]}")
+    return order
+
+
+def orders(session: Session, narrowed: OrderFilter, *, after: int, limit: int) -> Sequence[Order]:
+    """Orders behind the one with database id `after`, oldest first."""
+    query = select(Order).where(*_conditions_of(narrowed), Order.id > after).order_by(Order.id).limit(limit)
+    return session.scalars(query).all()
+
+
+def blocks(session: Session, narrowed: OrderFilter, *, after: int, limit: int) -> Sequence[tuple[Order, TargetRow]]:
+    """Targets with their orders, behind the one with database id `after`, oldest order first."""
+    query = select(Order, TargetRow).join(TargetRow, TargetRow.order_id == Order.id)
+    query = query.where(*_conditions_of(narrowed), TargetRow.id > after)
+    rows = session.execute(query.order_by(TargetRow.id).limit(limit))
+    return [(order, target) for order, target in rows]
+
+
+def condition_by_uid(session: Session, actor: Actor, uid: str, *, lock: bool = False) -> ConditionRow:
+    """The condition with this id; raises NotFound, also where it is not this platform's to see."""
+    query = _visible_conditions(actor).where(ConditionRow.uid == uid)
+    condition = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if condition is None:
+        raise NotFound(f"there is no condition {uid[:60]}")
+    return condition
+
+
+def conditions(
+    session: Session, actor: Actor, *, order_uid: str | None, after: int, limit: int
+) -> Sequence[ConditionRow]:
+    """Conditions behind the one with database id `after`; a platform sees its own only."""
+    query = _visible_conditions(actor).where(ConditionRow.id > after).order_by(ConditionRow.id).limit(limit)
+    if order_uid is not None:
+        query = query.where(Order.uid == order_uid)
+    return session.scalars(query).all()
+
+
+def _visible_conditions(actor: Actor) -> Select[ConditionRow]:
+    query = (
+        select(ConditionRow)
+        .join(Order, Order.id == ConditionRow.order_id)
+        .where(ConditionRow.op == LEAF, Order.state != OrderState.IMPORTING)
+    )
+    if actor.role == Role.PLATFORM:
+        hidden = (OrderState.PROPOSED, OrderState.WITHDRAWN, OrderState.REJECTED)
+        query = query.where(
+            Order.platform == actor.name,
+            ConditionRow.responsible_party == "platform",
+            Order.state.not_in(hidden),
+        )
+    return query
+
+
+def _conditions_of(narrowed: OrderFilter) -> Iterator[ColumnElement[bool]]:
+    yield Order.state != OrderState.IMPORTING
+    if narrowed.state is not None:
+        yield Order.state == narrowed.state
+    if narrowed.category is not None:
+        yield Order.category == narrowed.category
+    if narrowed.number is not None:
+        yield Order.number == narrowed.number
+    if narrowed.text is not None:
+        columns = (Order.number, Order.authority, Order.reason_id, Order.reason_en)
+        yield or_(*(column.icontains(narrowed.text, autoescape=True) for column in columns))
+    if narrowed.review_due_before is not None:
+        yield Order.review_due_at < narrowed.review_due_before

@@ -1,0 +1,202 @@
+"""`/orders`, `/blocks`, `/categories` and `/sops`."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
+from app.auth.idempotency import IdempotentRoute
+from app.deps import NowDep, PageDep, SessionDep, VersionDep
+from app.errors import NotFound
+from app.journal.actor import Actor
+from app.orders import decide, documents, lift, plan, propose, queries, sops
+from app.orders.categories import CATEGORIES
+from app.orders.guarding import Guard
+from app.orders.models import Order, OrderState
+from app.orders.schemas import Decide, Lift, PlanLift, ProposeOrder, Withdraw
+
+router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
+
+Proposer = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER))]
+Approver = Annotated[Actor, Depends(Allow(APPROVER))]
+Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR))]
+
+
+def get_guard(request: Request) -> Guard:
+    """The application's one guard."""
+    guard = request.app.state.guard
+    assert isinstance(guard, Guard)
+    return guard
+
+
+GuardDep = Annotated[Guard, Depends(get_guard)]
+
+
+def get_filter(
+    state: OrderState | None = None,
+    category: str | None = None,
+    number: str | None = None,
+    text: Annotated[str | None, Query(max_length=200)] = None,
+    review_due_before: dt.datetime | None = None,
+) -> queries.OrderFilter:
+    """Filters of lists of orders; a date without a zone is UTC."""
+    if review_due_before is not None and review_due_before.tzinfo is None:
+        review_due_before = review_due_before.replace(tzinfo=dt.UTC)
+    return queries.OrderFilter(state, category, number, text, review_due_before)
+
+
+FilterDep = Annotated[queries.OrderFilter, Depends(get_filter)]
+
+
+@router.post("/orders", status_code=201, summary="Propose an order")
+def propose_order(
+    command: ProposeOrder,
+    actor: Proposer,
+    session: SessionDep,
+    now: NowDep,
+    guard: GuardDep,
+    response: Response,
+) -> dict[str, Any]:
+    """At most 1,000 targets, `match` said for each; more go by `/imports`. Nothing is blocked before approval."""
+    return _answer(session, propose.propose(session, actor, command, now, guard=guard), response)
+
+
+@router.get("/orders", summary="List orders, oldest first")
+def list_orders(actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep) -> dict[str, Any]:
+    found = queries.orders(session, narrowed, after=page.after, limit=page.limit + 1)
+    return page.answer([documents.order_summary(order) for order in found], [order.id for order in found])
+
+
+@router.get("/orders/{uid}", summary="Read an order; ETag is its version")
+def read_order(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
+    return _answer(session, queries.order_by_uid(session, uid), response)
+
+
+@router.get("/orders/{uid}/plan", summary="What approval would do")
+def read_plan(uid: str, actor: Reader, session: SessionDep, now: NowDep, guard: GuardDep) -> dict[str, Any]:
+    return plan.document(plan.make(session, queries.order_by_uid(session, uid), guard=guard), now)
+
+
+@router.post("/orders/{uid}/approve", summary="Put a proposal in force (not the proposer)")
+def approve_order(
+    uid: str,
+    command: Decide,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    guard: GuardDep,
+    response: Response,
+) -> dict[str, Any]:
+    order = _locked(session, uid, version)
+    return _answer(session, decide.approve(session, actor, order, command, now, guard=guard), response)
+
+
+@router.post("/orders/{uid}/reject", summary="Refuse a proposal (not the proposer)")
+def reject_order(
+    uid: str,
+    command: Decide,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    return _answer(session, decide.reject(session, actor, _locked(session, uid, version), command, now), response)
+
+
+@router.post("/orders/{uid}/withdraw", summary="Take a proposal back (the proposer)")
+def withdraw_order(
+    uid: str,
+    command: Withdraw,
+    actor: Proposer,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    return _answer(session, propose.withdraw(session, actor, _locked(session, uid, version), command, now), response)
+
+
+@router.post("/orders/{uid}/lift", summary="Lift all or some of an order's targets, now")
+def lift_order(
+    uid: str,
+    command: Lift,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    return _answer(session, lift.lift(session, actor, _locked(session, uid, version), command, now), response)
+
+
+@router.post("/orders/{uid}/plan-lift", summary="Plan a lift, or move a planned one")
+def plan_order_lift(
+    uid: str,
+    command: PlanLift,
+    actor: Approver,
+    session: SessionDep,
+    now: NowDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    return _answer(session, lift.plan_lift(session, actor, _locked(session, uid, version), command, now), response)
+
+
+@router.get("/blocks", summary="List targets with the state of their order")
+def list_blocks(actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep) -> dict[str, Any]:
+    found = queries.blocks(session, narrowed, after=page.after, limit=page.limit + 1)
+    items = [
+        {
+            **documents.block_document(order, target),
+            "order_id": order.uid,
+            "order_number": order.number,
+            "kind": order.kind,
+        }
+        for order, target in found
+    ]
+    return page.answer(items, [target.id for _, target in found])
+
+
+@router.get("/categories", tags=["public"], summary="The reason codes")
+def list_categories(actor: Everybody) -> dict[str, Any]:
+    items = [{"code": each.code, "name": {"id": each.id, "en": each.en}} for each in CATEGORIES]
+    return {"items": items, "next": None}
+
+
+@router.get("/sops", summary="SOP templates, every version")
+def list_sops(actor: Reader) -> dict[str, Any]:
+    return {"items": [_sop_document(sop) for sop in sops.SOPS], "next": None}
+
+
+@router.get("/sops/{code}", summary="One SOP template, every version")
+def read_sop(code: str, actor: Reader) -> dict[str, Any]:
+    versions = [_sop_document(sop) for sop in sops.SOPS if sop.code == code]
+    if not versions:
+        raise NotFound(f"there is no SOP {code[:64]}")
+    return {"items": versions, "next": None}
+
+
+def _sop_document(sop: sops.Sop) -> dict[str, Any]:
+    return {
+        "code": sop.code,
+        "version": sop.version,
+        "title": sop.title,
+        "source": sop.source,
+        "conditions": sop.conditions,
+        "profiles": sop.profiles,
+    }
+
+
+def _locked(session: Session, uid: str, version: VersionDep) -> Order:
+    order = queries.order_by_uid(session, uid, lock=True)
+    version.check(order.version)
+    return order
+
+
+def _answer(session: Session, order: Order, response: Response) -> dict[str, Any]:
+    response.headers["ETag"] = f'"{order.version}"'
+    return documents.order_document(session, order)

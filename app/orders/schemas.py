@@ -1,0 +1,185 @@
+"""What people send: orders, acts on them, evidence. Unknown fields and multi-line texts are refused."""
+
+import base64
+import binascii
+import datetime as dt
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from app.orders.models import Ground, OrderKind
+from resolver_policy.targets import Match
+
+MAX_TARGETS = 1_000
+"""Names in one proposal; more go by import."""
+
+MAX_EVIDENCE_OCTETS = 1_048_576
+
+
+def one_line(text: str) -> str:
+    """Text that can stand in a log or beside a zone: one line, no control characters, no `;`, not blank."""
+    for character in text:
+        if character == ";" or unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Cs"}:
+            raise ValueError(f"holds {character!r}: one line without control characters and without ';'")
+    if not text.strip():
+        raise ValueError("is blank")
+    return text.strip()
+
+
+def paragraph(text: str) -> str:
+    """Text of several lines, without other control characters."""
+    for character in text:
+        if character not in "\n\t\r" and unicodedata.category(character) in {"Cc", "Cf", "Cs"}:
+            raise ValueError(f"holds the control character {character!r}")
+    if not text.strip():
+        raise ValueError("is blank")
+    return text
+
+
+Line = Annotated[str, Field(max_length=2000), AfterValidator(one_line)]
+ShortLine = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
+Code = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class Schema(BaseModel):
+    """Base of every body: frozen, and strict about names of fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bilingual(Schema):
+    """A text in Indonesian and English."""
+
+    id: Line
+    en: Line
+
+
+class LegalBasis(Schema):
+    """An instrument and the article that the order rests on."""
+
+    instrument: ShortLine
+    article: ShortLine | None = None
+
+
+class TargetIn(Schema):
+    """One name to block, or to keep reachable. `match` is required: nobody blocks a subtree by accident."""
+
+    name: Annotated[str, Field(max_length=2000)]
+    match: Match
+
+
+class SopChoice(Schema):
+    """A template to take the conditions from; the newest version where none is said."""
+
+    code: Code
+    version: Annotated[int, Field(ge=1)] | None = None
+    profile: Code | None = None
+
+
+class Override(Schema):
+    """Why a soft-protected name, or one under a TLD nobody knows, is blocked all the same, and until when."""
+
+    reason: Line
+    expires_at: AwareDatetime
+
+
+class OrderIn(Schema):
+    """A legal order, as it was issued. Everything but the targets."""
+
+    number: ShortLine
+    dated: dt.date
+    authority: ShortLine
+    kind: OrderKind
+    legal_basis: Annotated[tuple[LegalBasis, ...], Field(min_length=1, max_length=20)]
+    category: Code
+    reason: Bilingual
+    platform: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] | None = None
+    effective_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    review_due_at: AwareDatetime
+    override: Override | None = None
+    conditions: dict[str, Any] | None = None
+    sop: SopChoice | None = None
+    reporter: ShortLine | None = None
+    contact: ShortLine | None = None
+
+
+class ProposeOrder(OrderIn):
+    """A proposal: an order and at most 1,000 targets."""
+
+    targets: Annotated[tuple[TargetIn, ...], Field(min_length=1)]
+
+
+class Decide(Schema):
+    """Approval or rejection; `plan_hash` where the plan must have been seen."""
+
+    reason: Line
+    plan_hash: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+
+class Withdraw(Schema):
+    """The proposer takes a proposal back."""
+
+    reason: Line
+
+
+HandGround = Literal[Ground.SOLUTION_INDICATED, Ground.APPEAL_UPHELD, Ground.WRONG_BLOCK, Ground.COURT]
+"""Grounds that a person decides on; the others come about by themselves."""
+
+
+class Lift(Schema):
+    """A lift now, of all targets or of the named ones."""
+
+    ground: HandGround
+    reason: Line
+    targets: Annotated[tuple[TargetIn, ...], Field(min_length=1, max_length=MAX_TARGETS)] | None = None
+
+
+class PlanLift(Schema):
+    """A lift at a moment, or (`at` null) at a moment not chosen yet."""
+
+    ground: HandGround
+    reason: Line
+    at: AwareDatetime | None = None
+
+
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"is not base64: {error}") from error
+    return text
+
+
+class EvidenceFile(Schema):
+    """A file, its octets in base64."""
+
+    name: ShortLine
+    content: Annotated[str, Field(max_length=MAX_EVIDENCE_OCTETS * 4 // 3 + 4), AfterValidator(_base64)]
+
+
+class EvidenceIn(Schema):
+    """Text, or a file, or both."""
+
+    text: Annotated[str, Field(max_length=20_000), AfterValidator(paragraph)] | None = None
+    file: EvidenceFile | None = None
+
+
+class Claim(Schema):
+    """The statement that a condition is fulfilled, with what shows it."""
+
+    evidence: EvidenceIn
+
+
+class Mark(Schema):
+    """Verification or rejection of a claim."""
+
+    reason: Line
+
+
+class Waive(Schema):
+    """A condition set aside, by whose authority and why."""
+
+    reason: Line
+    authority: ShortLine

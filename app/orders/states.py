@@ -1,0 +1,93 @@
+"""How an order moves from state to state, and the moment at which the clock must next look at it."""
+
+import datetime as dt
+import json
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict
+from app.journal.actor import Actor
+from app.journal.append import Entry, append, timestamp
+from app.journal.events import EventType
+from app.orders import touched
+from app.orders.models import Ground, InForce, Order, OrderState
+
+
+def require_state(order: Order, *states: OrderState) -> None:
+    """Raise Conflict (`state_conflict`) unless the order is in one of these states."""
+    if order.state not in states:
+        wanted = " or ".join(states)
+        raise Conflict(f"order {order.number or order.uid} is {order.state}; this needs one that is {wanted}")
+
+
+def revise(order: Order) -> None:
+    """Count an act on an order: whoever was shown the version before must look again."""
+    order.version += 1
+
+
+def begin(session: Session, order: Order, now: dt.datetime) -> None:
+    """Put an order in force: its targets count from this transaction on."""
+    order.state = OrderState.ACTIVE
+    order.due_at = next_due(order)
+    session.add(InForce(order_id=order.id, began_at=now, ended_at=None))
+    touched.order(session, order, now)
+
+
+def end(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    ground: Ground,
+    now: dt.datetime,
+    *,
+    facts: dict[str, object],
+) -> None:
+    """Lift: end an order on a ground, with everything it holds, in the transaction of whatever brought it about.
+
+    There is no other way for an order to end.
+    """
+    revise(order)
+    was_in_force = order.state == OrderState.ACTIVE
+    order.state = OrderState.ENDED
+    order.ground = ground
+    order.ended_at = now
+    order.due_at = None
+    if was_in_force:
+        open_interval = (InForce.order_id == order.id, InForce.ended_at.is_(None))
+        session.execute(update(InForce).where(*open_interval).values(ended_at=now))
+        touched.order(session, order, now)
+    entry = Entry(EventType.ORDER_ENDED, {"order": order.uid, "ground": str(ground), **facts}, order.id)
+    append(session, actor, entry, now)
+
+
+def next_due(order: Order) -> dt.datetime | None:
+    """When the clock must act on an order next: begin it, lift it as planned, or let it expire."""
+    if order.state == OrderState.SCHEDULED:
+        return _earliest(order.effective_at, order.lift_planned_at, expiry(order))
+    if order.state == OrderState.ACTIVE:
+        return _earliest(order.lift_planned_at, expiry(order))
+    return None
+
+
+def expiry(order: Order) -> dt.datetime | None:
+    """When an order ends by itself: its own date, or that of its override, whichever comes first."""
+    override_end = (
+        None if order.override is None else dt.datetime.fromisoformat(json.loads(order.override)["expires_at"])
+    )
+    return _earliest(order.expires_at, override_end)
+
+
+def due_orders(session: Session, now: dt.datetime) -> list[int]:
+    """Ids of orders on which the clock must act, longest overdue first."""
+    query = select(Order.id).where(Order.due_at <= now).order_by(Order.due_at, Order.id)
+    return list(session.scalars(query))
+
+
+def planned_facts(due_at: dt.datetime) -> dict[str, object]:
+    """What an act of the clock adds to its event: the moment it had been due."""
+    return {"due_at": timestamp(due_at)}
+
+
+def _earliest(*moments: dt.datetime | None) -> dt.datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

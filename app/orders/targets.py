@@ -1,0 +1,134 @@
+"""Targets as they lie in the database, and the effective cells that the active ones add up to."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, insert, or_, select
+from sqlalchemy.orm import Session
+
+from app.orders.models import ORDINAL_BITS, InForce, Order, OrderKind, OrderState, TargetRow
+from resolver_policy import names
+from resolver_policy.targets import Decision, Match, Target, decide
+
+Item = TypeVar("Item")
+
+EXACT, SUBTREE = 0, 1
+MATCHES = (Match.EXACT, Match.SUBTREE)
+KEYS_IN_ONE_QUERY = 500
+ROWS_IN_ONE_INSERT = 5_000
+
+
+class Held(NamedTuple):
+    """A target that covers a name, and the order it belongs to."""
+
+    order: Order
+    target: TargetRow
+
+
+def match_code(match: Match) -> int:
+    """How a match is stored."""
+    return MATCHES.index(match)
+
+
+def add(session: Session, order_id: int, targets: Iterable[tuple[str, int]], first_ordinal: int = 0) -> None:
+    """Store (key, match code) pairs, given in key order, as targets of an order."""
+    numbered = enumerate(targets, start=(order_id << ORDINAL_BITS) + first_ordinal)
+    while rows := list(islice(numbered, ROWS_IN_ONE_INSERT)):
+        session.execute(
+            insert(TargetRow),
+            [{"id": id_, "order_id": order_id, "key": key, "match": match} for id_, (key, match) in rows],
+        )
+
+
+def of_order(order_id: int) -> ColumnElement[bool]:
+    """Restricts a query to the targets of one order: one stretch of the primary key."""
+    first = order_id << ORDINAL_BITS
+    return and_(TargetRow.id >= first, TargetRow.id < first + (1 << ORDINAL_BITS))
+
+
+def in_subtree(key: str) -> ColumnElement[bool]:
+    """Restricts a query to a key and everything below it."""
+    return and_(TargetRow.key >= key, TargetRow.key < names.subtree_end(key))
+
+
+def is_active() -> ColumnElement[bool]:
+    """Restricts a query of targets joined with orders to what is in force."""
+    return and_(Order.state == OrderState.ACTIVE, TargetRow.released_at.is_(None))
+
+
+def covers(key: str) -> ColumnElement[bool]:
+    """Restricts a query to targets that cover the name with this key: at it, or a subtree above it."""
+    above = and_(TargetRow.key.in_(names.key_ancestors(key)), TargetRow.match == SUBTREE)
+    return or_(TargetRow.key == key, above)
+
+
+def active_cover(session: Session, key: str) -> Sequence[Held]:
+    """The active targets that cover a name, nearest first, exact before subtree."""
+    query = _held().where(covers(key), is_active())
+    return _nearest_first(session, query)
+
+
+def cover_at(session: Session, key: str, at: dt.datetime) -> Sequence[Held]:
+    """What was in force over a name at a past moment, from the intervals that were recorded."""
+    query = _held().where(covers(key), was_in_force(at))
+    return _nearest_first(session, query)
+
+
+def was_in_force(at: dt.datetime) -> ColumnElement[bool]:
+    """Restricts a query of targets joined with orders to what was in force at a moment."""
+    interval = select(InForce.id).where(
+        InForce.order_id == Order.id,
+        InForce.began_at <= at,
+        or_(InForce.ended_at.is_(None), InForce.ended_at > at),
+    )
+    return and_(interval.exists(), or_(TargetRow.released_at.is_(None), TargetRow.released_at > at))
+
+
+def active_decisions(session: Session, condition: ColumnElement[bool]) -> Iterator[tuple[str, Match, Decision]]:
+    """(key, match, decision) of active targets, in key order, streamed."""
+    query = (
+        select(TargetRow.key, TargetRow.match, Order.kind)
+        .join(Order, Order.id == TargetRow.order_id)
+        .where(condition, is_active())
+        .order_by(TargetRow.key)
+    )
+    for key, match, kind in session.execute(query):
+        yield key, MATCHES[match], decision(kind)
+
+
+def names_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
+    """Every name of an order and its match, in key order, streamed."""
+    query = select(TargetRow.key, TargetRow.match).where(of_order(order_id)).order_by(TargetRow.id)
+    for key, match in session.execute(query):
+        yield names.from_key(key), MATCHES[match]
+
+
+def decision_of(name: str, held: Sequence[Held]) -> Decision:
+    """What covering targets make of a name."""
+    return decide(
+        name,
+        (Target(names.from_key(row.target.key), MATCHES[row.target.match], decision(row.order.kind)) for row in held),
+    )
+
+
+def decision(kind: str) -> Decision:
+    """What a target of an order of this kind says of its name."""
+    return Decision.BLOCK if kind == OrderKind.BLOCK else Decision.PASS
+
+
+def batches(keys: Iterable[Item], size: int = KEYS_IN_ONE_QUERY) -> Iterator[list[Item]]:
+    """Cut keys (or other values) into lists short enough for one query."""
+    remaining = iter(keys)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def _held() -> Select[Order, TargetRow]:
+    return select(Order, TargetRow).join(TargetRow, TargetRow.order_id == Order.id)
+
+
+def _nearest_first(session: Session, query: Select[Order, TargetRow]) -> Sequence[Held]:
+    held = [Held(order, target) for order, target in session.execute(query)]
+    return sorted(held, key=lambda row: (-len(row.target.key), row.target.match, row.order.id))

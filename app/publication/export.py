@@ -1,0 +1,110 @@
+"""Exports over HTTP: written once for each (zone, serial, format) and served as files from then on."""
+
+import gzip
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.publication import zones
+from app.publication.models import Zone
+from app.publication.store import rules_of_release
+from resolver_policy import formats, wire
+from resolver_policy.actions import parse_action
+from resolver_policy.formats import Format
+
+KEPT_VERSIONS = 3
+GZIP_LEVEL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A finished file, plain and gzip, of one zone at one serial. `digest` is SHA-256 of the plain file, in hex."""
+
+    path: Path
+    serial: int
+    digest: str
+    media_type: str
+
+    @property
+    def gzip_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".gz")
+
+    @property
+    def etag(self) -> str:
+        """A strong entity tag (RFC 9110 8.8.3): the serial, and the start of the digest."""
+        return f'"{self.serial}-{self.digest[:32]}"'
+
+
+def current(session: Session, folder: Path, zone_name: str, format_name: str, soa: wire.Soa) -> Export:
+    """The export of a zone as it now stands; raises NotFound for a zone or a format that is not there."""
+    zone = zones.by_name(session, zone_name)
+    chosen = formats.by_name(format_name)
+    if chosen is None:
+        known = ", ".join(each.name for each in formats.FORMATS)
+        raise NotFound(f"there is no format {format_name[:40]!r}; there are {known}")
+    newest = zones.head(session)
+    assert newest is not None
+    serial = zones.last_serial(session, zone)
+    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}.{chosen.name}"
+    digest_path = path.with_name(path.name + ".sha256")
+    if not digest_path.exists():
+        _write(session, zone, newest.id, serial, chosen, soa, path, digest_path)
+        _drop_old(path.parent, chosen.name)
+    return Export(path, serial, digest_path.read_text().split()[0], chosen.media_type)
+
+
+def text(session: Session, zone: Zone, release_id: int, serial: int, chosen: Format, soa: wire.Soa) -> Iterator[str]:
+    """The text of an export, in pieces."""
+    described = wire.Zone(zone.name, parse_action(zone.action), soa)
+    return chosen.render(rules_of_release(session, release_id), described, serial)
+
+
+def _write(
+    session: Session,
+    zone: Zone,
+    release_id: int,
+    serial: int,
+    chosen: Format,
+    soa: wire.Soa,
+    path: Path,
+    digest_path: Path,
+) -> None:
+    """Write both files under other names and move them into place, the digest last: it says that they are whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hashed = hashlib.sha256()
+    with _temporary(path.parent) as plain, _temporary(path.parent) as packed:
+        with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0, filename="") as squeezed:
+            for piece in text(session, zone, release_id, serial, chosen, soa):
+                octets = piece.encode("ascii")
+                hashed.update(octets)
+                plain.write(octets)
+                squeezed.write(octets)
+        plain.flush()
+        packed.flush()
+        Path(plain.name).chmod(0o640)
+        Path(packed.name).chmod(0o640)
+        Path(packed.name).replace(path.with_name(path.name + ".gz"))
+        Path(plain.name).replace(path)
+    temporary = digest_path.with_name(f".{digest_path.name}.{os.getpid()}")
+    temporary.write_text(f"{hashed.hexdigest()}  {path.name}\n")
+    temporary.replace(digest_path)
+
+
+def _temporary(folder: Path) -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False)
+
+
+def _drop_old(folder: Path, format_name: str) -> None:
+    """Keep the newest versions: a download in progress holds its open file, and a moment's grace costs little."""
+    whole = sorted(folder.glob(f"*.{format_name}.sha256"), key=lambda path: path.stat().st_mtime)
+    for digest_path in whole[:-KEPT_VERSIONS]:
+        path = digest_path.with_suffix("")
+        for old in (digest_path, path, path.with_name(path.name + ".gz")):
+            old.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""The follower: what a transfer process holds of the zones, brought forward release by release."""
+
+import logging
+from collections.abc import Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.publication import zones
+from app.publication.marks import Marks
+from app.publication.models import Zone, ZoneSerial
+from app.publication.store import changes_between, rules_of_release
+from app.settings import Settings
+from resolver_policy import wire
+from resolver_policy.actions import parse_action
+from resolver_policy.wire import ZoneVersion
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Holds one immutable version of each zone; `refresh` makes newer ones, `zones` is what may be served.
+
+    A serial is written down as shown (`marks`) before it can be served. A zone whose database knows less than was
+    shown (an old backup) is not served from it until the publisher has moved its serials forward.
+    """
+
+    def __init__(self, settings: Settings, marks: Marks) -> None:
+        self._soa = wire.Soa(settings.mname, settings.rname)
+        self._marks = marks
+        self._release_id = 0
+        self.zones: Mapping[str, ZoneVersion] = {}
+
+    def refresh(self, session: Session) -> tuple[str, ...]:
+        """Bring every zone to the newest release; the names of those that have a new version, marked as shown."""
+        newest = zones.head(session)
+        if newest is None:
+            return ()
+        fresh: dict[str, ZoneVersion] = {}
+        for zone in zones.active(session):
+            version = self._version(session, zone, newest.id)
+            if version is not None:
+                fresh[zone.name] = version
+        changed = tuple(name for name, version in fresh.items() if self.zones.get(name) is not version)
+        for name in changed:
+            self._marks.raise_to(name, fresh[name].serial)
+        self.zones = fresh
+        self._release_id = newest.id
+        return changed
+
+    def _version(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
+        held = self.zones.get(zone.name)
+        serial = _serial_of(session, zone, newest_id)
+        if serial is None or serial < self._marks.own(zone.name):
+            return held
+        if held is not None and held.serial == serial:
+            return held
+        if held is None or not self._release_id < newest_id or zone.epoch_release_id > self._release_id:
+            return self._whole(session, zone, newest_id, serial)
+        return self._forward(session, zone, held, newest_id)
+
+    def _whole(self, session: Session, zone: Zone, release_id: int, serial: int) -> ZoneVersion:
+        origin = wire.Zone(zone.name, parse_action(zone.action), self._soa)
+        version = ZoneVersion.from_rules(rules_of_release(session, release_id), origin, serial)
+        log.info("zone %s at serial %d: %d names", zone.name, serial, version.names)
+        return version
+
+    def _forward(self, session: Session, zone: Zone, held: ZoneVersion, newest_id: int) -> ZoneVersion:
+        """One version a release, so that each serial in between has its increment."""
+        steps = select(ZoneSerial.release_id, ZoneSerial.serial).where(
+            ZoneSerial.zone_id == zone.id,
+            ZoneSerial.release_id > self._release_id,
+            ZoneSerial.release_id <= newest_id,
+        )
+        version, at = held, self._release_id
+        for release_id, serial in session.execute(steps.order_by(ZoneSerial.release_id)).all():
+            version = version.changed(changes_between(session, at, release_id), serial)
+            at = release_id
+        return version
+
+
+def _serial_of(session: Session, zone: Zone, release_id: int) -> int | None:
+    query = select(ZoneSerial.serial).where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id == release_id)
+    return session.scalar(query)

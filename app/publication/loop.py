@@ -1,0 +1,69 @@
+"""The publisher's day: acts that fall due, then what was touched, at most one release a second."""
+
+import datetime as dt
+import logging
+import threading
+import time
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import Clock, Database, Watch
+from app.orders import clock as orders_clock
+from app.orders.models import Order
+from app.publication.publisher import Publisher, anything_touched
+
+log = logging.getLogger(__name__)
+
+SPACING = 1.0
+"""Seconds between two releases: consumers' incremental transfers break on faster serials."""
+
+LONGEST_NAP = 1.0
+RETRY = 1.0
+
+
+def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.Event) -> None:
+    """Publish until `stop` is set. A database failure is logged and tried again; nothing that was touched is lost."""
+    watch = Watch(database)
+    last_release = -SPACING
+    try:
+        while not stop.is_set():
+            try:
+                last_release = _turn(database, publisher, clock, last_release)
+            except SQLAlchemyError:
+                log.exception("publishing failed; it will be tried again")
+                stop.wait(RETRY)
+            _rest(database, watch, clock, stop, last_release)
+    finally:
+        watch.close()
+
+
+def _turn(database: Database, publisher: Publisher, clock: Clock, last_release: float) -> float:
+    now = clock()
+    with database.read() as session:
+        due = _next_due(session.scalar(select(func.min(Order.due_at))), now) <= 0
+        touched = anything_touched(session)
+    if due:
+        with database.write() as session:
+            orders_clock.run_due(session, now)
+        touched = True
+    if touched and time.monotonic() - last_release >= SPACING and publisher.publish(now):
+        return time.monotonic()
+    return last_release
+
+
+def _rest(database: Database, watch: Watch, clock: Clock, stop: threading.Event, last_release: float) -> None:
+    """Sleep until a commit, until the next act is due, or until the second since the last release is over."""
+    with database.read() as session:
+        due_in = _next_due(session.scalar(select(func.min(Order.due_at))), clock())
+        waiting = anything_touched(session)
+    spaced_in = SPACING - (time.monotonic() - last_release)
+    if waiting and spaced_in > 0:
+        stop.wait(spaced_in)
+    else:
+        watch.wait(stop, timeout=max(0.0, min(LONGEST_NAP, due_in)))
+
+
+def _next_due(due_at: dt.datetime | None, now: dt.datetime) -> float:
+    """Seconds until the next act is due."""
+    return LONGEST_NAP if due_at is None else (due_at - now).total_seconds()

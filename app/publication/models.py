@@ -1,0 +1,85 @@
+"""Tables of what was published. A rule is kept as a span of releases for ever: the present, every increment and the
+past are one table."""
+
+import datetime as dt
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+from app.orders.models import KeyText
+
+
+class Zone(Base):
+    """A published zone. A change of its action starts a new epoch: older serials get a full transfer."""
+
+    __tablename__ = "zones"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    action: Mapped[str] = mapped_column(Text)
+    floor: Mapped[int] = mapped_column(BigInteger)
+    epoch_release_id: Mapped[int]
+    created_at: Mapped[dt.datetime]
+    retired_at: Mapped[dt.datetime | None]
+
+
+class Release(Base):
+    """One version of the policy, the same for every zone; a zone gives it its own serial."""
+
+    __tablename__ = "releases"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    published_at: Mapped[dt.datetime]
+    added: Mapped[int]
+    removed: Mapped[int]
+    changed: Mapped[int]
+    names: Mapped[int]
+    rules: Mapped[int]
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    events_until: Mapped[int]
+
+
+class ZoneSerial(Base):
+    """Which serial a zone gave to a release. A zone that did not change from release to release still moves on."""
+
+    __tablename__ = "zone_serials"
+    __table_args__ = (Index("uq_zone_serials_zone_id_serial", "zone_id", "serial", unique=True),)
+
+    zone_id: Mapped[int] = mapped_column(ForeignKey("zones.id"), primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"), primary_key=True)
+    serial: Mapped[int] = mapped_column(BigInteger)
+
+
+class RuleSpan(Base):
+    """A rule and the releases in which it stood: from `from_release`, and before `to_release` (null: still)."""
+
+    __tablename__ = "rule_spans"
+    __table_args__ = (
+        Index("uq_rule_spans_key_from_release", "key", "from_release", unique=True),
+        Index("ix_rule_spans_from_release", "from_release"),
+        Index("ix_rule_spans_to_release", "to_release"),
+        Index(
+            "ix_rule_spans_bucket",
+            "bucket",
+            sqlite_where=text("to_release IS NULL"),
+            postgresql_where=text("to_release IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(KeyText)
+    from_release: Mapped[int]
+    to_release: Mapped[int | None]
+    own: Mapped[int] = mapped_column(SmallInteger)
+    wild: Mapped[int] = mapped_column(SmallInteger)
+    bucket: Mapped[int]
+
+
+class DigestBucket(Base):
+    """SHA-256 over the rules whose key hashes into this bucket; the zone's digest is taken over all buckets."""
+
+    __tablename__ = "digest_buckets"
+
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -1,0 +1,125 @@
+"""`/zones`: serials, digests, exports, and what changed since a serial."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse
+from sqlalchemy.orm import Session
+
+from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
+from app.deps import SessionDep
+from app.errors import Gone, NotFound
+from app.journal.actor import Actor
+from app.publication import export, zones
+from app.publication.models import Release, Zone
+from app.publication.store import changes_between
+from app.settings import Settings
+from resolver_policy import names, wire
+from resolver_policy.actions import Action, parse_action, target_of
+from resolver_policy.delta import Rule
+from resolver_policy.targets import Decision
+
+router = APIRouter(prefix="/api/v1/zones", tags=["zones"])
+
+Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR, ISP, ADMIN))]
+Fetcher = Annotated[Actor, Depends(Allow(AUDITOR, ISP))]
+
+
+@router.get("", summary="The zones that are published")
+def list_zones(actor: Reader, session: SessionDep) -> dict[str, Any]:
+    newest = _head(session)
+    return {"items": [_document(session, zone, newest) for zone in zones.active(session)], "next": None}
+
+
+@router.get("/{zone}", summary="One zone: serial, counts, digest")
+def read_zone(zone: str, actor: Reader, session: SessionDep) -> dict[str, Any]:
+    return _document(session, zones.by_name(session, zone), _head(session))
+
+
+@router.get("/{zone}/changes", summary="Records removed and added since a serial")
+def read_changes(
+    zone: str,
+    since: Annotated[int, Query(ge=0, lt=2**32)],
+    actor: Fetcher,
+    session: SessionDep,
+) -> dict[str, Any]:
+    row = zones.by_name(session, zone)
+    newest = _head(session)
+    older = zones.release_of(session, row, since)
+    if older is None or older < row.epoch_release_id:
+        raise Gone(f"{zone} has no increment from serial {since}: fetch the whole zone")
+    changes = changes_between(session, older, newest.id)
+    action = parse_action(row.action)
+    return {
+        "zone": row.name,
+        "from": since,
+        "to": zones.last_serial(session, row),
+        "removed": [line for change in changes for line in _records(action, change.key, change.old, change.new)],
+        "added": [line for change in changes for line in _records(action, change.key, change.new, change.old)],
+    }
+
+
+@router.api_route("/{zone}/export.{format_}", methods=["GET", "HEAD"], summary="The zone as a file")
+def read_export(zone: str, format_: str, actor: Fetcher, session: SessionDep, request: Request) -> Response:
+    """Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
+    settings: Settings = request.app.state.settings
+    soa = wire.Soa(settings.mname, settings.rname)
+    found = export.current(session, settings.data_dir / "exports", zone, format_, soa)
+    packed = _accepts_gzip(request.headers.get("accept-encoding", ""))
+    etag = found.etag[:-1] + '-gzip"' if packed else found.etag
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache, no-transform",
+        "Vary": "Accept-Encoding, Authorization",
+        "X-Zone-Serial": str(found.serial),
+        "X-Content-SHA256": found.digest,
+    }
+    if _matches(request.headers.get("if-none-match"), found.etag[:-1]):
+        return Response(status_code=304, headers=headers)
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    return FileResponse(found.gzip_path if packed else found.path, headers=headers, media_type=found.media_type)
+
+
+def _head(session: Session) -> Release:
+    newest = zones.head(session)
+    if newest is None:
+        raise NotFound("nothing has been published yet")
+    return newest
+
+
+def _document(session: Session, zone: Zone, newest: Release) -> dict[str, Any]:
+    return {
+        "zone": zone.name,
+        "action": zone.action,
+        "serial": zones.last_serial(session, zone),
+        "names": newest.names,
+        "rules": newest.rules,
+        "digest": "sha256:" + newest.digest.hex(),
+        "published_at": newest.published_at,
+    }
+
+
+def _records(action: Action, key: str, rule: Rule, other: Rule) -> Iterator[dict[str, str]]:
+    """The records of `rule` that `other` does not have."""
+    name = names.from_key(key)
+    for owner, decision, opposite in ((name, rule.own, other.own), (f"*.{name}", rule.wild, other.wild)):
+        if decision not in {Decision.NOTHING, opposite}:
+            yield {"owner": owner, "type": "CNAME", "target": target_of(action, decision)}
+
+
+def _accepts_gzip(header: str) -> bool:
+    for part in header.lower().split(","):
+        coding, _, parameters = part.strip().partition(";")
+        if coding.strip() == "gzip":
+            return parameters.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def _matches(header: str | None, tag_start: str) -> bool:
+    """Whether `If-None-Match` names this version, plain or gzip: both come from the same octets."""
+    if header is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or any(tag in {tag_start + '"', tag_start + '-gzip"'} for tag in tags)

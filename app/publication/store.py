@@ -1,0 +1,145 @@
+"""The rules in the database, as `resolver_policy.rules` reads and writes them: few queries, each for many names."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from sqlalchemy import CTE, ColumnElement, Select, Text, and_, column, exists, insert, select, update, values
+from sqlalchemy.orm import Session
+
+from app.orders import targets
+from app.orders.models import Order, TargetRow
+from app.publication.models import RuleSpan
+from resolver_policy import names
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
+from resolver_policy.rules import Cell, effective
+from resolver_policy.targets import Decision, Match
+
+BUCKETS = 65_536
+
+
+class DatabaseRules:
+    """A `RuleStore` that writes the rules of one release to be; `buckets` collects what the digest must look at."""
+
+    def __init__(self, session: Session, release_id: int) -> None:
+        self._session = session
+        self._release_id = release_id
+        self.buckets: set[int] = set()
+
+    def cells_at(self, keys: Sequence[str]) -> dict[str, Cell]:
+        found: dict[str, Cell] = {}
+        for batch in targets.batches(keys):
+            found.update(_folded(targets.active_decisions(self._session, TargetRow.key.in_(batch))))
+        return found
+
+    def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
+        ranges = _ranges(roots)
+        query = (
+            select(TargetRow.key, TargetRow.match, Order.kind)
+            .select_from(ranges)
+            .join(TargetRow, and_(TargetRow.key >= ranges.c.first, TargetRow.key < ranges.c.end))
+            .join(Order, Order.id == TargetRow.order_id)
+            .where(targets.is_active())
+            .order_by(TargetRow.key)
+        )
+        rows = self._session.execute(query)
+        return _folded((key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows)
+
+    def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
+        found: dict[str, Rule] = {}
+        for batch in targets.batches(keys):
+            found.update(_rules(self._session, _head().where(RuleSpan.key.in_(batch))))
+        return found
+
+    def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
+        ranges = _ranges(roots)
+        query = (
+            select(RuleSpan.key, RuleSpan.own, RuleSpan.wild)
+            .select_from(ranges)
+            .join(RuleSpan, and_(RuleSpan.key >= ranges.c.first, RuleSpan.key < ranges.c.end))
+            .where(RuleSpan.to_release.is_(None))
+            .order_by(RuleSpan.key)
+        )
+        return _rules(self._session, query)
+
+    def has_rule_below(self, key: str) -> bool:
+        below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), RuleSpan.to_release.is_(None))
+        return bool(self._session.scalar(select(exists().where(below))))
+
+    def write(self, changes: Sequence[Change]) -> None:
+        gone = [change.key for change in changes if change.old != EMPTY_RULE]
+        for batch in targets.batches(gone):
+            ends = update(RuleSpan).where(RuleSpan.key.in_(batch), RuleSpan.to_release.is_(None))
+            self._session.execute(ends.values(to_release=self._release_id))
+        rows = [self._row(change) for change in changes if change.new != EMPTY_RULE]
+        if rows:
+            self._session.execute(insert(RuleSpan), rows)
+        self.buckets.update(bucket_of(key) for key in gone)
+        self.buckets.update(bucket_of(change.key) for change in changes)
+
+    def _row(self, change: Change) -> dict[str, object]:
+        return {
+            "key": change.key,
+            "from_release": self._release_id,
+            "to_release": None,
+            "own": int(change.new.own),
+            "wild": int(change.new.wild),
+            "bucket": bucket_of(change.key),
+        }
+
+
+def bucket_of(key: str) -> int:
+    """The first 16 bits of the SHA-256 of a key."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:2], "big")
+
+
+def head_rules(session: Session) -> Iterator[tuple[str, Rule]]:
+    """All rules in force, in key order, streamed."""
+    return _rules(session, _head().order_by(RuleSpan.key))
+
+
+def rules_of_release(session: Session, release_id: int) -> Iterator[tuple[str, Rule]]:
+    """All rules as they stood in a release, in key order, streamed."""
+    query = select(RuleSpan.key, RuleSpan.own, RuleSpan.wild).where(_stood_in(release_id)).order_by(RuleSpan.key)
+    return _rules(session, query)
+
+
+def changes_between(session: Session, older: int, newer: int) -> list[Change]:
+    """What differs between two releases, in key order; its cost follows what happened between them."""
+    old = select(RuleSpan.key, RuleSpan.own, RuleSpan.wild).where(
+        RuleSpan.to_release > older, RuleSpan.to_release <= newer, RuleSpan.from_release <= older
+    )
+    new = select(RuleSpan.key, RuleSpan.own, RuleSpan.wild).where(
+        RuleSpan.from_release > older, RuleSpan.from_release <= newer, _still_in(newer)
+    )
+    before, after = dict(_rules(session, old)), dict(_rules(session, new))
+    pairs = ((key, before.get(key, EMPTY_RULE), after.get(key, EMPTY_RULE)) for key in sorted({*before, *after}))
+    return [Change(key, old, new) for key, old, new in pairs if old != new]
+
+
+def _stood_in(release_id: int) -> ColumnElement[bool]:
+    return and_(RuleSpan.from_release <= release_id, _still_in(release_id))
+
+
+def _still_in(release_id: int) -> ColumnElement[bool]:
+    return RuleSpan.to_release.is_(None) | (RuleSpan.to_release > release_id)
+
+
+def _head() -> Select[str, int, int]:
+    return select(RuleSpan.key, RuleSpan.own, RuleSpan.wild).where(RuleSpan.to_release.is_(None))
+
+
+def _rules(session: Session, query: Select[str, int, int]) -> Iterator[tuple[str, Rule]]:
+    for key, own, wild in session.execute(query.execution_options(yield_per=2_000)):
+        yield key, Rule(Decision(own), Decision(wild))
+
+
+def _folded(rows: Iterator[tuple[str, Match, Decision]]) -> Iterator[tuple[str, Cell]]:
+    for key, same in groupby(rows, key=lambda row: row[0]):
+        yield key, effective((match, decision) for _, match, decision in same)
+
+
+def _ranges(roots: Sequence[str]) -> CTE:
+    """The subtrees of `roots` as a table of key ranges."""
+    table = values(column("first", Text), column("end", Text), name="subtrees")
+    return table.data([(root, names.subtree_end(root)) for root in roots]).cte("subtrees")

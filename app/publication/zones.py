@@ -1,0 +1,130 @@
+"""Zones as configured, and the serials they give to releases."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound, Unprocessable
+from app.journal.actor import CLOCK, Actor
+from app.journal.append import Entry, append
+from app.journal.events import EventType
+from app.publication.marks import Marks
+from app.publication.models import Release, Zone, ZoneSerial
+from app.settings import ZoneSetting
+from resolver_policy.actions import Action
+from resolver_policy.serial import HIGHEST, next_serial
+
+
+def active(session: Session) -> Sequence[Zone]:
+    """The zones that are published, by name."""
+    return session.scalars(select(Zone).where(Zone.retired_at.is_(None)).order_by(Zone.name)).all()
+
+
+def by_name(session: Session, name: str) -> Zone:
+    """A published zone; raises NotFound."""
+    zone = session.scalars(select(Zone).where(Zone.name == name, Zone.retired_at.is_(None))).one_or_none()
+    if zone is None:
+        raise NotFound(f"there is no zone {name[:255]}")
+    return zone
+
+
+def head(session: Session) -> Release | None:
+    """The newest release; None before the first."""
+    return session.scalars(select(Release).order_by(Release.id.desc()).limit(1)).one_or_none()
+
+
+def last_serial(session: Session, zone: Zone) -> int:
+    """The highest serial a zone has had; 0 before its first."""
+    query = select(func.max(ZoneSerial.serial)).where(ZoneSerial.zone_id == zone.id)
+    return session.execute(query).scalar_one() or 0
+
+
+def release_of(session: Session, zone: Zone, serial: int) -> int | None:
+    """The release that a zone published under a serial; None for a serial it never had."""
+    query = select(ZoneSerial.release_id).where(ZoneSerial.zone_id == zone.id, ZoneSerial.serial == serial)
+    return session.scalar(query)
+
+
+def assign_serials(session: Session, release: Release, marks: Marks, now: dt.datetime) -> dict[str, int]:
+    """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor."""
+    serials = {}
+    for zone in active(session):
+        serial = next_serial(last_serial(session, zone), marks.highest(zone.name), zone.floor, int(now.timestamp()))
+        session.add(ZoneSerial(zone_id=zone.id, release_id=release.id, serial=serial))
+        serials[zone.name] = serial
+    return serials
+
+
+def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, now: dt.datetime) -> bool:
+    """Bring the table of zones in line with the settings.
+
+    True where something must be published that no order explains: a new zone, another action (a new epoch), or
+    serials that were shown and that this database, restored from an older copy, does not know.
+    """
+    newest = head(session)
+    next_release = 1 if newest is None else newest.id + 1
+    known = {zone.name: zone for zone in session.scalars(select(Zone))}
+    changed = [_configure_one(session, known.get(each.name), each, next_release, now) for each in settings]
+    _retire(session, known, {each.name for each in settings}, now)
+    session.flush()
+    behind = [_moves_forward(session, zone, marks, next_release, now) for zone in active(session)]
+    return any(changed) or any(behind)
+
+
+def set_floor(session: Session, actor: Actor, name: str, serial: int, now: dt.datetime) -> Zone:
+    """Make a zone's next serial larger than `serial`: for ISPs that come from a feed with larger numbers."""
+    zone = by_name(session, name)
+    if not 0 <= serial < HIGHEST:
+        raise Unprocessable(f"{serial} is not a serial below {HIGHEST}")
+    zone.floor = max(zone.floor, serial)
+    append(session, actor, Entry(EventType.ZONE_FLOOR_SET, {"zone": name, "floor": zone.floor}), now)
+    return zone
+
+
+def action_text(action: Action) -> str:
+    """An action as settings write it."""
+    return action.kind if action.target is None else f"{action.kind}:{action.target}"
+
+
+def _configure_one(
+    session: Session, zone: Zone | None, setting: ZoneSetting, next_release: int, now: dt.datetime
+) -> bool:
+    action = action_text(setting.action)
+    facts: dict[str, object] = {"zone": setting.name, "action": action}
+    if zone is None:
+        session.add(
+            Zone(
+                name=setting.name,
+                action=action,
+                floor=0,
+                epoch_release_id=next_release,
+                created_at=now,
+                retired_at=None,
+            )
+        )
+        append(session, CLOCK, Entry(EventType.ZONE_ADDED, facts), now)
+        return True
+    if zone.retired_at is None and zone.action == action:
+        return False
+    zone.action, zone.retired_at, zone.epoch_release_id = action, None, next_release
+    append(session, CLOCK, Entry(EventType.ZONE_CHANGED, facts), now)
+    return True
+
+
+def _retire(session: Session, known: dict[str, Zone], wanted: set[str], now: dt.datetime) -> None:
+    for name, zone in known.items():
+        if name not in wanted and zone.retired_at is None:
+            zone.retired_at = now
+            append(session, CLOCK, Entry(EventType.ZONE_RETIRED, {"zone": name}), now)
+
+
+def _moves_forward(session: Session, zone: Zone, marks: Marks, next_release: int, now: dt.datetime) -> bool:
+    shown, known = marks.highest(zone.name), last_serial(session, zone)
+    if shown <= known:
+        return False
+    zone.epoch_release_id = next_release
+    facts: dict[str, object] = {"zone": zone.name, "shown": shown, "known": known}
+    append(session, CLOCK, Entry(EventType.ZONE_SERIALS_MOVED, facts), now)
+    return True

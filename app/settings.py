@@ -1,0 +1,136 @@
+"""What an administrator may set: the environment (`PULIH_...`), a `.env` file, or a file for each secret."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingInvalid
+from resolver_policy import names
+from resolver_policy.actions import Action, parse_action
+from resolver_policy.errors import PolicyError
+
+
+HIGHEST_PORT = 65_535
+
+
+class Endpoint(NamedTuple):
+    """A host and a port, as in `127.0.0.1:5300` or `[::1]:5300`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ZoneSetting(NamedTuple):
+    """A zone to publish and what its records make a resolver answer."""
+
+    name: str
+    action: Action
+
+
+class Settings(BaseSettings):
+    """Every setting, its default, and what it is for (`pulih serve --help` prints this table)."""
+
+    model_config = SettingsConfigDict(env_prefix="PULIH_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default=Path("var"), description="where the database, keys, tokens and exports lie")
+    database_url: str = Field(
+        default="", description="SQLAlchemy address of the database (default: sqlite:///DATA_DIR/pulih.db)"
+    )
+    http_listen: str = Field(default="127.0.0.1:8000", description="HOST:PORT of the HTTP interface")
+    dns_listen: str = Field(default="127.0.0.1:5300", description="HOST:PORT of zone transfers, UDP and TCP")
+    dns_public: str = Field(
+        default="",
+        description="HOST:PORT that config snippets print and NOTIFY comes from (default: DNS_LISTEN)",
+    )
+    zones: str = Field(
+        default="block.rpz=nxdomain",
+        description="zones to publish: NAME=nxdomain, NAME=nodata or NAME=redirect:TARGET, separated by commas",
+    )
+    mname: str = Field(default="localhost", description="primary server named in the SOA (MNAME)")
+    rname: str = Field(
+        default="normalisation.invalid", description="contact for normalisation, as a mailbox name (RNAME)"
+    )
+    secret_key_file: Path | None = Field(
+        default=None,
+        description="file that seals TSIG secrets (default: DATA_DIR/secret.key, made at first start)",
+    )
+    public_url: str = Field(default="http://127.0.0.1:8000", description="address by which people reach the service")
+    language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
+
+    @field_validator("http_listen", "dns_listen")
+    @classmethod
+    def _an_endpoint(cls, text: str) -> str:
+        parse_endpoint(text)
+        return text
+
+    @field_validator("zones")
+    @classmethod
+    def _some_zones(cls, text: str) -> str:
+        parse_zones(text)
+        return text
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy address in force."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'pulih.db'}"
+
+    @property
+    def http(self) -> Endpoint:
+        return parse_endpoint(self.http_listen)
+
+    @property
+    def dns(self) -> Endpoint:
+        return parse_endpoint(self.dns_listen)
+
+    @property
+    def dns_seen(self) -> Endpoint:
+        """The address that subscribers use."""
+        return parse_endpoint(self.dns_public or self.dns_listen)
+
+    @property
+    def zone_settings(self) -> tuple[ZoneSetting, ...]:
+        return parse_zones(self.zones)
+
+    @property
+    def secret_key_path(self) -> Path:
+        return self.secret_key_file or self.data_dir / "secret.key"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read `HOST:PORT`; raises SettingInvalid, naming the text, where it is not one."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port.isdecimal() or int(port) > HIGHEST_PORT:
+        raise SettingInvalid(f"{text!r} is not HOST:PORT")
+    try:
+        ip_address(host)
+    except ValueError:
+        if host != "localhost":
+            raise SettingInvalid(f"{text!r}: {host!r} is not an IP address") from None
+    return Endpoint(host, int(port))
+
+
+def parse_zones(text: str) -> tuple[ZoneSetting, ...]:
+    """Read `NAME=ACTION,...`; raises SettingInvalid for a bad name, a bad action, a zone named twice, or none."""
+    zones = tuple(_parse_zone(entry.strip()) for entry in text.split(",") if entry.strip())
+    if not zones:
+        raise SettingInvalid("ZONES names no zone")
+    if len({zone.name for zone in zones}) != len(zones):
+        raise SettingInvalid(f"{text!r} names a zone twice")
+    return zones
+
+
+def _parse_zone(entry: str) -> ZoneSetting:
+    name, equals, action = entry.partition("=")
+    if not equals:
+        raise SettingInvalid(f"{entry!r} is not NAME=ACTION")
+    try:
+        return ZoneSetting(names.canonical(name), parse_action(action))
+    except PolicyError as error:
+        raise SettingInvalid(f"{entry!r}: {error.detail}") from error

@@ -1,0 +1,113 @@
+"""Printing a resolver's configuration for one subscriber, with its secret; only on the host, and written down."""
+
+import datetime as dt
+import json
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound, SettingInvalid, Unprocessable
+from app.journal.actor import Actor
+from app.journal.append import Entry, append
+from app.journal.events import EventType
+from app.settings import Endpoint, Settings
+from app.subscribers import keys
+from app.subscribers.queries import live_by_name
+from app.subscribers.snippets import SNIPPETS
+from app.subscribers.snippets.snippet import Facts, Release, Snippet
+
+_RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)*(?:[-+~].*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PrintConfig:
+    """Which text: `release` as the software says it, default Debian 12's; `zone` default the first one that is
+    published; `part` default the whole."""
+
+    name: str
+    software: str
+    release: str | None = None
+    zone: str | None = None
+    part: str | None = None
+
+
+def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetime, *, settings: Settings) -> str:
+    """Give the text and record that it was printed, with the name of the key whose secret is in it.
+
+    Raises NotFound for the subscriber or zone, Unprocessable for a release it is not written for, SettingInvalid
+    where no address of ours is known that a resolver could ask, or the secret cannot be opened.
+    """
+    snippet = _snippet(command.software)
+    row = live_by_name(session, command.name)
+    facts = Facts(
+        subscriber=row.name,
+        zone=_zone(settings, command.zone),
+        server=_server(settings),
+        tsig=keys.opened(session, row, settings.secret_key_path),
+        addresses=tuple(json.loads(row.addresses)),
+        notify=tuple(json.loads(row.notify)),
+        release=_release(snippet, command.release),
+    )
+    text = _part(snippet, command.part, facts)
+    printed = {
+        "subscriber": row.name,
+        "for": snippet.software,
+        "zone": facts.zone,
+        "key": facts.tsig.name if facts.tsig is not None and facts.tsig.name in text else None,
+        "part": command.part or "whole",
+    }
+    append(session, actor, Entry(EventType.SUBSCRIBER_CONFIG_PRINTED, printed), now)
+    return text
+
+
+def _snippet(software: str) -> Snippet:
+    for snippet in SNIPPETS:
+        if snippet.software == software:
+            return snippet
+    raise NotFound(f"there is no configuration for {software!r}: {', '.join(each.software for each in SNIPPETS)}")
+
+
+def _part(snippet: Snippet, part: str | None, facts: Facts) -> str:
+    if part is None:
+        return snippet.whole(facts)
+    if part not in snippet.parts:
+        raise NotFound(f"a configuration of {snippet.software} has no part {part!r}: {', '.join(snippet.parts)}")
+    return snippet.parts[part](facts)
+
+
+def _zone(settings: Settings, name: str | None) -> str:
+    zones = [zone.name for zone in settings.zone_settings]
+    if name is None:
+        return zones[0]
+    if name not in zones:
+        raise NotFound(f"there is no zone {name[:255]}: {', '.join(zones)}")
+    return name
+
+
+def _release(snippet: Snippet, text: str | None) -> Release:
+    if text is None:
+        return snippet.default
+    match = _RELEASE.fullmatch(text)
+    if match is None:
+        raise Unprocessable(f"{text[:40]!r} is not a release, as in {_dotted(snippet.default)}")
+    release = (int(match[1]), int(match[2]))
+    if release < snippet.oldest:
+        raise Unprocessable(f"{snippet.software} {text[:40]} is too old: from {_dotted(snippet.oldest)} on")
+    return release
+
+
+def _dotted(release: Release) -> str:
+    return ".".join(map(str, release))
+
+
+def _server(settings: Settings) -> Endpoint:
+    """Where resolvers reach us: an address, since a name would need the very resolver that is configured."""
+    seen = settings.dns_seen
+    host = "127.0.0.1" if seen.host == "localhost" else seen.host
+    if ip_address(host).is_unspecified:
+        raise SettingInvalid(
+            f"{seen} is every address of this host: set PULIH_DNS_PUBLIC to the HOST:PORT that resolvers reach"
+        )
+    return Endpoint(host, seen.port)

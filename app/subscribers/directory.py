@@ -1,0 +1,121 @@
+"""Who may take zones, as values that another thread swaps in one step."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from pathlib import Path
+from types import MappingProxyType
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.errors import SettingInvalid
+from app.settings import parse_endpoint
+from app.subscribers import seal
+from app.subscribers.models import KeyRow, SubscriberRow
+
+log = logging.getLogger(__name__)
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A TSIG key. `name` is lower case without a last dot; the key, not the client, has the algorithm."""
+
+    name: str
+    algorithm: str
+    secret: bytes = field(repr=False)
+    subscriber: str
+    valid_from: datetime
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyTarget:
+    """Where a NOTIFY goes."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """An ISP: from where it asks, where it is notified, and whether it must sign."""
+
+    name: str
+    networks: tuple[Network, ...]
+    targets: tuple[NotifyTarget, ...]
+    keyed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All subscribers by name and all keys by name."""
+
+    subscribers: Mapping[str, Subscriber]
+    keys: Mapping[str, KnownKey]
+
+    def by_address(self, address: Address) -> Subscriber | None:
+        """Find the subscriber without a key that this address belongs to."""
+        for subscriber in self.subscribers.values():
+            if not subscriber.keyed and any(address in network for network in subscriber.networks):
+                return subscriber
+        return None
+
+
+def load(session: Session, key_file: Path, now: datetime) -> Directory:
+    """Read who may take zones at this moment: removed subscribers and keys that have ended are not in it.
+
+    A key whose secret cannot be opened is left out, and the log says so: its subscriber is then refused, while
+    every other change, above all a removal, still takes effect. The key file is read only if a key needs it.
+    """
+    rows = session.scalars(select(SubscriberRow).where(SubscriberRow.removed_at.is_(None))).all()
+    names = {row.id: row.name for row in rows}
+    alive = or_(KeyRow.valid_until.is_(None), KeyRow.valid_until > now)
+    keys = [row for row in session.scalars(select(KeyRow).where(alive)) if row.subscriber_id in names]
+    return Directory(
+        MappingProxyType({row.name: _subscriber(row) for row in rows}),
+        MappingProxyType({key.name: key for key in _opened(keys, names, key_file)}),
+    )
+
+
+def check(session: Session, key_file: Path, now: datetime) -> None:
+    """Raise SettingInvalid where the key file does not open every key that is in use: for the service's start."""
+    alive = or_(KeyRow.valid_until.is_(None), KeyRow.valid_until > now)
+    keys = session.scalars(select(KeyRow).where(alive)).all()
+    if keys:
+        secret_key = seal.read(key_file)
+        for key in keys:
+            secret_key.unseal(key.sealed_secret, key.name)
+
+
+def _opened(keys: Sequence[KeyRow], names: Mapping[int, str], key_file: Path) -> Iterator[KnownKey]:
+    if not keys:
+        return
+    try:
+        secret_key = seal.read(key_file)
+    except SettingInvalid as error:
+        log.warning("no TSIG key can be used: %s", error)
+        return
+    for row in keys:
+        try:
+            secret = secret_key.unseal(row.sealed_secret, row.name)
+        except SettingInvalid as error:
+            log.warning("a TSIG key cannot be used: %s", error)
+            continue
+        yield KnownKey(row.name, row.algorithm, secret, names[row.subscriber_id], row.valid_from, row.valid_until)
+
+
+def _subscriber(row: SubscriberRow) -> Subscriber:
+    targets = [parse_endpoint(text) for text in json.loads(row.notify)]
+    return Subscriber(
+        name=row.name,
+        networks=tuple(ip_network(text) for text in json.loads(row.addresses)),
+        targets=tuple(NotifyTarget(target.host, target.port) for target in targets),
+        keyed=row.keyed,
+    )

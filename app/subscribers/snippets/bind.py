@@ -1,0 +1,119 @@
+"""BIND 9.18 and later: a secondary zone, and the response policy that takes it in."""
+
+import base64
+
+from app.settings import Endpoint
+from app.subscribers.keys import Tsig
+from app.subscribers.snippets.snippet import Facts, Snippet
+
+EDE_SINCE = (9, 20)
+"""The first release that knows `ede`; older ones refuse the configuration."""
+
+
+def whole(facts: Facts) -> str:
+    """A file to include at the top level; what `options` needs stands in it as a comment, ready to be copied."""
+    return f"{_heading(facts)}\n{statements(facts)}\n{_checks(facts)}"
+
+
+def statements(facts: Facts) -> str:
+    """The top level: the key and the secondary zone."""
+    return _key(facts.tsig) + _zone(facts)
+
+
+def options(facts: Facts) -> str:
+    """What goes into `options` (or `view`): there may be one `response-policy` only, so it is one line."""
+    ede = " ede censored" if facts.release >= EDE_SINCE else ""
+    return (
+        f'response-policy {{ zone "{facts.zone}" policy given log yes min-update-interval 0{ede}; }} '
+        "qname-wait-recurse no break-dnssec yes;\n"
+    )
+
+
+def _heading(facts: Facts) -> str:
+    return f"""\
+// Pulih, zone {facts.zone} for {facts.subscriber}: BIND {_release(facts)}
+//
+// 1. Save all of this as /etc/bind/pulih.conf (simpan semua ini){_mode(facts)}
+//    and add to /etc/bind/named.conf:
+//        include "/etc/bind/pulih.conf";
+// 2. Put this one line inside options {{ ... }}, in Debian /etc/bind/named.conf.options
+//    (taruh satu baris ini di dalam options):
+//        {options(facts).strip()}
+//    Lists of your own go in front of ours, in the same braces: the first match wins.
+//    Keep `policy given`: any other policy turns exceptions into blocks.
+// 3. named-checkconf && rndc reconfig
+"""
+
+
+def _key(tsig: Tsig | None) -> str:
+    if tsig is None:
+        return ""
+    return f"""\
+key "{tsig.name}" {{
+    algorithm {tsig.algorithm};
+    secret "{_base64(tsig)}";
+}};
+
+"""
+
+
+def _zone(facts: Facts) -> str:
+    key = "" if facts.tsig is None else f' key "{facts.tsig.name}"'
+    return f"""\
+zone "{facts.zone}" {{
+    type secondary;
+    file "{facts.zone}.db";
+    // NOTIFY from this address needs no allow-notify (tidak perlu allow-notify)
+    primaries {{ {facts.server.host} port {facts.server.port}{key}; }};
+    request-ixfr yes;           // changes only, not the whole zone (hanya perubahan)
+    min-retry-time 60;          // BIND would wait 500 s after a failed poll
+    notify no;
+    allow-query {{ localhost; }}; // the list is not for customers (bukan untuk pelanggan)
+    allow-transfer {{ none; }};
+}};
+"""
+
+
+def _checks(facts: Facts) -> str:
+    server = facts.server
+    notified = ", ".join(facts.notify) or "nobody: without NOTIFY a change takes up to 300 s"
+    return f"""\
+// Check (periksa), each with what it should say:
+//   {_dig(server)}{_dash_y(facts.tsig)} {facts.zone} SOA +norecurse
+//       status: NOERROR and one SOA. REFUSED names the reason: address, key or zone.
+//       Registered addresses (alamat terdaftar): {", ".join(facts.addresses)}
+//       NOTIFY goes to (dikirim ke): {notified}
+//   rndc zonestatus {facts.zone}
+//       the serial of the line above
+//   dig @127.0.0.1 NAME-FROM-THE-LIST
+//       the blocked answer, with the SOA of {facts.zone} in the additional section
+"""
+
+
+def _mode(facts: Facts) -> str:
+    return "" if facts.tsig is None else "; it holds a secret:\n//        chown root:bind, chmod 640"
+
+
+def _release(facts: Facts) -> str:
+    return ".".join(map(str, facts.release))
+
+
+def _dig(server: Endpoint) -> str:
+    return f"dig @{server.host} -p {server.port}"
+
+
+def _dash_y(tsig: Tsig | None) -> str:
+    return "" if tsig is None else f" -y {tsig.algorithm}:{tsig.name}:{_base64(tsig)}"
+
+
+def _base64(tsig: Tsig) -> str:
+    return base64.b64encode(tsig.secret).decode()
+
+
+SNIPPET = Snippet(
+    software="bind",
+    oldest=(9, 18),
+    default=(9, 18),
+    whole=whole,
+    parts={"statements": statements, "options": options},
+)

@@ -1,0 +1,1 @@
+"""Zones over DNS: an OS process of its own that answers SOA, AXFR and IXFR and sends NOTIFY."""

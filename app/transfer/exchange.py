@@ -1,0 +1,211 @@
+"""One message in, the finished messages of its answer out.
+
+No sockets here. Whatever is sent in, the answer is bounded work and never an exception.
+"""
+
+from collections.abc import Iterator
+from struct import pack
+from typing import NamedTuple
+
+from app.subscribers.directory import Address, KnownKey
+from app.subscribers.sighting import DONE, Sighting, SightingKind
+from app.transfer import access, edns, tsig
+from app.transfer.edns import Ede
+from app.transfer.feed import Clock, Feed
+from app.transfer.precheck import FORMERR, LONGEST_TCP, LONGEST_UDP, NOTIFY, UnusableError, bare, precheck
+from app.transfer.request import CLASS_IN, MalformedError, Request, Tsig, parse
+from resolver_policy import xfr
+from resolver_policy.wire import TYPE_SOA, ZoneVersion
+
+REFUSED, NOTAUTH = 5, 9
+TC, OPCODE = 0x0200, 0xF << 11
+KINDS = {TYPE_SOA: SightingKind.SOA, xfr.TYPE_AXFR: SightingKind.AXFR, xfr.TYPE_IXFR: SightingKind.IXFR}
+
+
+class Peer(NamedTuple):
+    """Who sent a message and how; `idle` is how many seconds its connection may rest."""
+
+    address: Address
+    tcp: bool
+    idle: float = 0
+
+
+class Exchange(NamedTuple):
+    """An answer. `sighting` lacks its octets; `key` is the name of the key that it is signed with.
+
+    `slow` says that making the first message may take longer than a server should stand still.
+    """
+
+    messages: Iterator[bytes]
+    sighting: Sighting | None = None
+    key: str | None = None
+    slow: bool = False
+
+
+def respond(data: bytes, peer: Peer, feed: Feed, known: access.KnownAddresses, clock: Clock) -> Exchange | None:
+    """Answer one message, or None where silence is the answer."""
+    try:
+        header = precheck(data, LONGEST_TCP if peer.tcp else LONGEST_UDP)
+    except UnusableError as exc:
+        return None if exc.answer is None else Exchange(iter((exc.answer,)))
+    try:
+        return _Query(parse(data, header), peer, feed, known, clock).answered(data)
+    except MalformedError:
+        return Exchange(iter((bare(header, FORMERR),)))
+
+
+class _Query:
+    """One query on its way to an answer."""
+
+    def __init__(self, request: Request, peer: Peer, feed: Feed, known: access.KnownAddresses, clock: Clock) -> None:
+        self.request = request
+        self.peer = peer
+        self.zones = feed.zones
+        self.directory = feed.directory
+        self.neighbours = known.names(self.directory, peer.address)
+        self.clock = clock
+        self.now = clock()
+        self.signer: tsig.Signer | None = None
+        self.caller = access.Caller(peer.address, None, None)
+
+    def answered(self, data: bytes) -> Exchange:
+        """Go through every check, in the order of RFC 8945 section 5.2 and RFC 6891 section 6.1.3."""
+        key = None
+        if self.request.tsig is not None:
+            try:
+                key = tsig.verify(data, self.request.tsig, self.directory.keys, self.now)
+            except tsig.TsigError as exc:
+                return self._badly_signed(self.request.tsig, exc)
+            self.signer = tsig.Signer(key, self.request.tsig.mac)
+        self.caller = access.identify(self.directory, self.peer.address, key)
+        if edns.is_unknown_version(self.request.edns):
+            message = xfr.head(self._ask(), flags=0)
+            return Exchange(iter((self._finished(message, extended_rcode=edns.BADVERS),)))
+        return self._of_zone(key)
+
+    def _of_zone(self, key: KnownKey | None) -> Exchange:
+        request = self.request
+        version = self.zones.get(request.name) if request.qclass == CLASS_IN else None
+        if request.header.opcode == NOTIFY:
+            return self._refused(Ede(edns.NOT_SUPPORTED, "zone: this server is its primary"))
+        if version is None:
+            return self._refused(self._no_zone())
+        refuse = access.refuse_transfer if self._is_transfer else access.refuse_soa
+        refusal = refuse(self.caller, known_address=bool(self.neighbours))
+        if refusal is not None:
+            return self._refused(refusal)
+        return self._from(version, key)
+
+    @property
+    def _is_transfer(self) -> bool:
+        return self.request.qtype in {xfr.TYPE_AXFR, xfr.TYPE_IXFR}
+
+    def _no_zone(self) -> Ede:
+        """Single rules are not answered: whoever wants them takes the zone, and resolvers never ask."""
+        labels = self.request.name.split(".")
+        if any(".".join(labels[at:]) in self.zones for at in range(1, len(labels))):
+            return Ede(edns.NOT_SUPPORTED, "zone: rules are not answered one by one, only transferred")
+        return Ede(edns.NOT_AUTHORITATIVE, "zone: not served here")
+
+    def _from(self, version: ZoneVersion, key: KnownKey | None) -> Exchange:
+        reply = xfr.answer(self._ask(), version)
+        messages = self._stream(reply.messages, self._options(version))
+        return Exchange(
+            messages,
+            self._answer_seen(reply, version),
+            key.name if key else None,
+            slow=reply.outcome == "difference",
+        )
+
+    def _answer_seen(self, reply: xfr.Reply, version: ZoneVersion) -> Sighting | None:
+        """Say what the client has after a transfer; one that was told to ask over TCP has nothing new."""
+        kind = KINDS.get(self.request.qtype)
+        if kind is None:
+            return None
+        asked = self.request.serial if kind is SightingKind.IXFR else None
+        if reply.outcome == "formerr":
+            return self._refusal(f"{kind} over UDP, or without the serial that it needs")
+        if reply.outcome == "current" and asked is not None and asked > version.serial:
+            return self._sighting(kind, f"it has serial {asked}, which is above ours", asked, version.serial)
+        return self._sighting(kind, DONE, asked, None if reply.outcome == "too_big" else reply.serial)
+
+    def _options(self, version: ZoneVersion) -> bytes:
+        options = b""
+        if edns.asks(self.request.edns, edns.EXPIRE) and self.request.qtype in KINDS:
+            options += edns.expire_option(version.zone.soa.expire)
+        return options + self._keepalive()
+
+    def _keepalive(self) -> bytes:
+        if self.peer.tcp and edns.asks(self.request.edns, edns.KEEPALIVE):
+            return edns.keepalive_option(self.peer.idle)
+        return b""
+
+    def _stream(self, messages: Iterator[bytes], options: bytes) -> Iterator[bytes]:
+        """Finish each message: OPT goes into the first alone (RFC 5936 section 2.2.5), TSIG into all."""
+        yield self._finished(next(messages), options)
+        for message in messages:
+            yield message if self.signer is None else self.signer.sign(message, self.clock())
+
+    def _ask(self) -> xfr.Ask:
+        request, room = self.request, None
+        if not self.peer.tcp:
+            room = edns.udp_size(request.edns) - self._overhead()
+        return xfr.Ask(
+            request.header.id,
+            request.question,
+            request.qtype,
+            request.serial,
+            room,
+            request.recursion_desired,
+        )
+
+    def _overhead(self) -> int:
+        """Octets that OPT with its options and TSIG may add to an answer that is no refusal."""
+        added = 0 if self.request.edns is None else edns.LONGEST_OPT
+        return added + (0 if self.signer is None else self.signer.length)
+
+    def _finished(self, message: bytes, options: bytes = b"", *, extended_rcode: int = 0) -> bytes:
+        message = self._with_opt(message, options, extended_rcode)
+        if self._is_too_long(message):
+            flags = pack("!H", int.from_bytes(message[2:4], "big") | TC)
+            empty = message[:2] + flags + pack("!4H", 1, 0, 0, 0) + self.request.question
+            message = self._with_opt(empty, b"", extended_rcode)
+        return message if self.signer is None else self.signer.sign(message, self.clock())
+
+    def _with_opt(self, message: bytes, options: bytes, extended_rcode: int) -> bytes:
+        if self.request.edns is None:
+            return message
+        return edns.with_record(message, edns.opt(self.request.edns, options, extended_rcode=extended_rcode))
+
+    def _is_too_long(self, message: bytes) -> bool:
+        signature = 0 if self.signer is None else self.signer.length
+        return not self.peer.tcp and len(message) + signature > edns.udp_size(self.request.edns)
+
+    def _refused(self, ede: Ede) -> Exchange:
+        message = xfr.head(self._ask(), rcode=REFUSED, flags=self.request.header.flags & OPCODE)
+        options = edns.ede_option(ede) + self._keepalive()
+        sighting = self._refusal(ede.text)
+        return Exchange(iter((self._finished(message, options),)), sighting)
+
+    def _badly_signed(self, record: Tsig, failure: tsig.TsigError) -> Exchange:
+        """Say what is wrong with a signature; only a clock or a short MAC is said signed (section 5.3.2)."""
+        message = xfr.head(self._ask(), rcode=NOTAUTH, flags=0)
+        message = self._with_opt(message, edns.ede_option(Ede(edns.PROHIBITED, failure.reason)), 0)
+        if failure.key is None:
+            message = tsig.unsigned(message, record, failure.error, self.now)
+        else:
+            self.caller = access.identify(self.directory, self.peer.address, failure.key)
+            signer = tsig.Signer(failure.key, record.mac)
+            message = signer.sign_failure(message, record, failure.error, self.now)
+        return Exchange(iter((message,)), self._refusal(failure.reason))
+
+    def _refusal(self, reason: str) -> Sighting:
+        return self._sighting(SightingKind.REFUSED, reason, self.request.serial)
+
+    def _sighting(self, kind: SightingKind, outcome: str, asked: int | None, sent: int | None = None) -> Sighting:
+        """An unsigned query is noted for whom its address belongs to alone: to see that a key is missing."""
+        subscriber = self.caller.subscriber.name if self.caller.subscriber else None
+        if subscriber is None and len(self.neighbours) == 1:
+            subscriber = self.neighbours[0]
+        address, zone = str(self.peer.address), self.request.name
+        return Sighting(self.now, subscriber, address, zone, kind, asked, sent, 0, outcome)

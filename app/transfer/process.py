@@ -1,0 +1,129 @@
+"""The transfer process: its clock, its loop, and its way to begin and to end."""
+
+import asyncio
+import logging
+import resource
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from app.transfer import listener
+from app.transfer.access import KnownAddresses
+from app.transfer.feed import Clock, Feed
+from app.transfer.listener import Datagrams, Limits, Streams
+from app.transfer.notify import Notifier
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.02
+
+
+def system_clock() -> datetime:
+    """The one place in this room where the time is asked for."""
+    return datetime.now(UTC)
+
+
+class Transfer:
+    """Serves the zones of a feed on one host and port, until it is told to stop.
+
+    `run` belongs to the thread it is called in; `stop` and `announce` may be called from any other, once
+    `started` was called.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        host: str,
+        port: int,
+        *,
+        limits: Limits | None = None,
+        stop: threading.Event | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.port = port
+        self._feed = feed
+        self._host = host
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._stopping = stop or threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._notifier = Notifier(feed, clock)
+
+    def run(self, started: Callable[["Transfer"], None] | None = None) -> None:
+        """Wait until the feed has zones, bind, call `started` (`port` is the real one by then), and serve.
+
+        Returns after `stop`, or SIGTERM or SIGINT where this is the main thread. Raises OSError where the
+        port cannot be had.
+        """
+        asyncio.run(self._serve(started))
+
+    def stop(self) -> None:
+        """End `run`; what is being sent is broken off."""
+        self._stopping.set()
+
+    def announce(self, zone: str) -> None:
+        """Send NOTIFY for a zone whose new version the feed has; nothing happens before the start."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop may have closed meanwhile
+                self._loop.call_soon_threadsafe(self._notifier.announce, zone)
+
+    async def _serve(self, started: Callable[["Transfer"], None] | None) -> None:
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop)
+        while not self._feed.zones:
+            if self._stopping.is_set():
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        _raise_file_limit()
+        datagram, stream = listener.bind(self._host, self.port, self._limits)
+        self.port = stream.getsockname()[1]
+        known = KnownAddresses()
+        streams = Streams(self._feed, known, self._limits, self._clock)
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Datagrams(self._feed, known, self._notifier, self._clock), sock=datagram
+        )
+        server = await listener.listen(streams, stream)
+        self._loop = loop
+        try:
+            await self._until_stopped(started)
+        finally:
+            server.close()
+            transport.close()
+            await self._notifier.close()
+            await streams.close()
+
+    async def _until_stopped(self, started: Callable[["Transfer"], None] | None) -> None:
+        log.info("zones served on %s, port %d, UDP and TCP", self._host, self.port)
+        for zone in self._feed.zones:
+            self._notifier.announce(zone)
+        if started is not None:
+            started(self)
+        try:
+            await asyncio.to_thread(self._stopping.wait)
+        finally:
+            self._stopping.set()
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def run(
+    host: str,
+    port: int,
+    feed: Feed,
+    stop: threading.Event | None = None,
+    started: Callable[[Transfer], None] | None = None,
+) -> None:
+    """Serve the zones of `feed` until `stop` is set, or SIGTERM or SIGINT comes to the main thread.
+
+    Blocks. Listens as soon as `feed.zones` holds something; `started` then gets the server: its real `port`,
+    and `announce(zone)`, to be called from any thread after a new version was put into the feed.
+    """
+    Transfer(feed, host, port, stop=stop).run(started)

@@ -1,0 +1,425 @@
+"""The ground: journal, principals, orders, publication, subscribers; and the triggers that keep them honest."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.db import UTCDateTime, refusal_triggers
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+KEY_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+PROPOSED_COLUMNS = (
+    "id",
+    "uid",
+    "kind",
+    "sample",
+    "number",
+    "number_note",
+    "dated",
+    "authority",
+    "legal_basis",
+    "category",
+    "reason_id",
+    "reason_en",
+    "platform",
+    "sop",
+    "override",
+    "effective_at",
+    "expires_at",
+    "review_due_at",
+    "targets_count",
+    "targets_root",
+    "proposed_at",
+    "proposed_by_id",
+)
+
+REFUSALS = (
+    ("events_update", "events", "UPDATE", "1 = 1", "the journal is append-only"),
+    ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
+    ("journal_head_delete", "journal_head", "DELETE", "1 = 1", "the journal only grows"),
+    ("journal_head_update", "journal_head", "UPDATE", "NEW.size <> OLD.size + 1", "the journal grows by one"),
+    (
+        "principals_update",
+        "principals",
+        "UPDATE",
+        "NEW.role <> OLD.role OR NEW.name <> OLD.name OR NEW.id <> OLD.id",
+        "a principal keeps its name and its role",
+    ),
+    ("principals_delete", "principals", "DELETE", "1 = 1", "a principal is never deleted"),
+    ("orders_delete", "orders", "DELETE", "OLD.state <> 'importing'", "an order is never deleted"),
+    (
+        "orders_update",
+        "orders",
+        "UPDATE",
+        "OLD.state <> 'importing' AND ("
+        + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in PROPOSED_COLUMNS)
+        + ")",
+        "an order is immutable once proposed",
+    ),
+    (
+        "orders_decision",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.approved_by_id IS NOT NULL AND NEW.approved_by_id IS DISTINCT FROM OLD.approved_by_id"
+            " OR OLD.state IN ('ended','withdrawn','rejected') AND NEW.state <> OLD.state"
+        ),
+        "a decision stands",
+    ),
+    (
+        "targets_delete",
+        "targets",
+        "DELETE",
+        "(SELECT state FROM orders WHERE orders.id = OLD.order_id) <> 'importing'",
+        "a target is never deleted",
+    ),
+    (
+        "targets_update",
+        "targets",
+        "UPDATE",
+        (
+            "NEW.id <> OLD.id OR NEW.order_id <> OLD.order_id OR NEW.key <> OLD.key OR NEW.match <> OLD.match"
+            " OR OLD.released_at IS NOT NULL"
+        ),
+        "a target is immutable, and released once",
+    ),
+    ("in_force_delete", "in_force", "DELETE", "1 = 1", "an interval is never deleted"),
+    (
+        "in_force_update",
+        "in_force",
+        "UPDATE",
+        "OLD.ended_at IS NOT NULL OR NEW.order_id <> OLD.order_id OR NEW.began_at <> OLD.began_at",
+        "an interval is ended once",
+    ),
+    ("evidence_update", "evidence", "UPDATE", "1 = 1", "evidence is never changed"),
+    ("evidence_delete", "evidence", "DELETE", "1 = 1", "evidence is never deleted"),
+    ("releases_update", "releases", "UPDATE", "1 = 1", "a release is never changed"),
+    ("releases_delete", "releases", "DELETE", "1 = 1", "a release is never deleted"),
+)
+"""Name, table, event, condition, message: what the database itself refuses, whoever asks."""
+
+
+def upgrade() -> None:
+    create_tables()
+    op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
+    for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
+        op.execute(statement)
+
+
+def create_tables() -> None:
+    op.create_table(
+        "digest_buckets",
+        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("bucket", name="pk_digest_buckets"),
+    )
+    op.create_table(
+        "events",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("recorded_at", UTCDateTime(), nullable=False),
+        sa.Column("occurred_at", UTCDateTime(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Integer(), nullable=True),
+        sa.Column("order_id", sa.Integer(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_events"),
+    )
+    op.create_index("ix_events_order_id_seq", "events", ["order_id", "seq"], unique=False)
+    op.create_index("ix_events_recorded_at", "events", ["recorded_at"], unique=False)
+    op.create_table(
+        "journal_head",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_journal_head"),
+    )
+    op.create_table(
+        "principals",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "role IN ('operator','approver','auditor','isp','platform','admin')", name="ck_principals_role"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_principals"),
+        sa.UniqueConstraint("name", name="uq_principals_name"),
+    )
+    op.create_table(
+        "releases",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("published_at", UTCDateTime(), nullable=False),
+        sa.Column("added", sa.Integer(), nullable=False),
+        sa.Column("removed", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("names", sa.Integer(), nullable=False),
+        sa.Column("rules", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("events_until", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_releases"),
+    )
+    op.create_table(
+        "rule_spans",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", KEY_TEXT, nullable=False),
+        sa.Column("from_release", sa.Integer(), nullable=False),
+        sa.Column("to_release", sa.Integer(), nullable=True),
+        sa.Column("own", sa.SmallInteger(), nullable=False),
+        sa.Column("wild", sa.SmallInteger(), nullable=False),
+        sa.Column("bucket", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_rule_spans"),
+    )
+    op.create_index(
+        "ix_rule_spans_bucket",
+        "rule_spans",
+        ["bucket"],
+        unique=False,
+        sqlite_where=sa.text("to_release IS NULL"),
+        postgresql_where=sa.text("to_release IS NULL"),
+    )
+    op.create_index("ix_rule_spans_from_release", "rule_spans", ["from_release"], unique=False)
+    op.create_index("ix_rule_spans_to_release", "rule_spans", ["to_release"], unique=False)
+    op.create_index("uq_rule_spans_key_from_release", "rule_spans", ["key", "from_release"], unique=True)
+    op.create_table(
+        "subscribers",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("addresses", sa.Text(), nullable=False),
+        sa.Column("notify", sa.Text(), nullable=False),
+        sa.Column("keyed", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("removed_at", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_subscribers"),
+        sa.UniqueConstraint("name", name="uq_subscribers_name"),
+    )
+    op.create_table(
+        "touched",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("key", KEY_TEXT, nullable=True),
+        sa.Column("match", sa.SmallInteger(), nullable=True),
+        sa.Column("touched_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_touched"),
+    )
+    op.create_table(
+        "zones",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("floor", sa.BigInteger(), nullable=False),
+        sa.Column("epoch_release_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("retired_at", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_zones"),
+        sa.UniqueConstraint("name", name="uq_zones_name"),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("subscriber_id", sa.Integer(), nullable=False),
+        sa.Column("zone", sa.Text(), nullable=False),
+        sa.Column("asked_at", UTCDateTime(), nullable=True),
+        sa.Column("asked_kind", sa.Text(), nullable=True),
+        sa.Column("asked_serial", sa.BigInteger(), nullable=True),
+        sa.Column("sent_at", UTCDateTime(), nullable=True),
+        sa.Column("sent_serial", sa.BigInteger(), nullable=True),
+        sa.Column("sent_octets", sa.BigInteger(), nullable=True),
+        sa.Column("seen_serial", sa.BigInteger(), nullable=True),
+        sa.Column("seen_at", UTCDateTime(), nullable=True),
+        sa.Column("notified_at", UTCDateTime(), nullable=True),
+        sa.Column("notify_outcome", sa.Text(), nullable=True),
+        sa.Column("refused_at", UTCDateTime(), nullable=True),
+        sa.Column("refusal", sa.Text(), nullable=True),
+        sa.Column("acknowledged_serial", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_phase", sa.Text(), nullable=True),
+        sa.Column("acknowledged_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_deliveries_subscriber_id"),
+        sa.PrimaryKeyConstraint("subscriber_id", "zone", name="pk_deliveries"),
+    )
+    op.create_table(
+        "event_personal",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("field", sa.Text(), nullable=False),
+        sa.Column("salt", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["seq"], ["events.seq"], name="fk_event_personal_seq"),
+        sa.PrimaryKeyConstraint("seq", "field", name="pk_event_personal"),
+    )
+    op.create_table(
+        "idempotent_answers",
+        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name="fk_idempotent_answers_principal_id"),
+        sa.PrimaryKeyConstraint("principal_id", "key", name="pk_idempotent_answers"),
+    )
+    op.create_index("ix_idempotent_answers_created_at", "idempotent_answers", ["created_at"], unique=False)
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("sample", sa.Boolean(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=True),
+        sa.Column("number_note", sa.Text(), nullable=True),
+        sa.Column("dated", sa.Text(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=False),
+        sa.Column("legal_basis", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("reason_id", sa.Text(), nullable=False),
+        sa.Column("reason_en", sa.Text(), nullable=False),
+        sa.Column("platform", sa.Text(), nullable=True),
+        sa.Column("sop", sa.Text(), nullable=True),
+        sa.Column("override", sa.Text(), nullable=True),
+        sa.Column("effective_at", UTCDateTime(), nullable=True),
+        sa.Column("expires_at", UTCDateTime(), nullable=True),
+        sa.Column("review_due_at", UTCDateTime(), nullable=False),
+        sa.Column("targets_count", sa.Integer(), nullable=False),
+        sa.Column("targets_root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("proposed_at", UTCDateTime(), nullable=False),
+        sa.Column("proposed_by_id", sa.Integer(), nullable=False),
+        sa.Column("decided_at", UTCDateTime(), nullable=True),
+        sa.Column("approved_by_id", sa.Integer(), nullable=True),
+        sa.Column("rejected_by_id", sa.Integer(), nullable=True),
+        sa.Column("lift_ground", sa.Text(), nullable=True),
+        sa.Column("lift_planned_at", UTCDateTime(), nullable=True),
+        sa.Column("ended_at", UTCDateTime(), nullable=True),
+        sa.Column("ground", sa.Text(), nullable=True),
+        sa.Column("due_at", UTCDateTime(), nullable=True),
+        sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name="ck_orders_ended_on_a_ground"),
+        sa.CheckConstraint(
+            "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",
+            name="ck_orders_approved_by_somebody",
+        ),
+        sa.CheckConstraint("approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name="ck_orders_four_eyes"),
+        sa.CheckConstraint("number IS NOT NULL OR (sample AND number_note IS NOT NULL)", name="ck_orders_numbered"),
+        sa.ForeignKeyConstraint(["approved_by_id"], ["principals.id"], name="fk_orders_approved_by_id"),
+        sa.ForeignKeyConstraint(["proposed_by_id"], ["principals.id"], name="fk_orders_proposed_by_id"),
+        sa.ForeignKeyConstraint(["rejected_by_id"], ["principals.id"], name="fk_orders_rejected_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_orders"),
+        sa.UniqueConstraint("uid", name="uq_orders_uid"),
+    )
+    op.create_index("ix_orders_due_at", "orders", ["due_at"], unique=False)
+    op.create_index(
+        "uq_orders_number",
+        "orders",
+        ["number"],
+        unique=True,
+        sqlite_where=sa.text("state NOT IN ('withdrawn','rejected','importing')"),
+        postgresql_where=sa.text("state NOT IN ('withdrawn','rejected','importing')"),
+    )
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("expires_at", UTCDateTime(), nullable=True),
+        sa.Column("revoked_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name="fk_tokens_principal_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_tokens"),
+        sa.UniqueConstraint("digest", name="uq_tokens_digest"),
+    )
+    op.create_index("ix_tokens_principal_id", "tokens", ["principal_id"], unique=False)
+    op.create_table(
+        "tsig_keys",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("subscriber_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("algorithm", sa.Text(), nullable=False),
+        sa.Column("sealed_secret", sa.LargeBinary(), nullable=False),
+        sa.Column("valid_from", UTCDateTime(), nullable=False),
+        sa.Column("valid_until", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_tsig_keys_subscriber_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_tsig_keys"),
+        sa.UniqueConstraint("name", name="uq_tsig_keys_name"),
+    )
+    op.create_index("ix_tsig_keys_subscriber_id", "tsig_keys", ["subscriber_id"], unique=False)
+    op.create_table(
+        "zone_serials",
+        sa.Column("zone_id", sa.Integer(), nullable=False),
+        sa.Column("release_id", sa.Integer(), nullable=False),
+        sa.Column("serial", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_zone_serials_release_id"),
+        sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_zone_serials_zone_id"),
+        sa.PrimaryKeyConstraint("zone_id", "release_id", name="pk_zone_serials"),
+    )
+    op.create_index("uq_zone_serials_zone_id_serial", "zone_serials", ["zone_id", "serial"], unique=True)
+    op.create_table(
+        "conditions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("parent_position", sa.Integer(), nullable=True),
+        sa.Column("op", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("text_id", sa.Text(), nullable=True),
+        sa.Column("text_en", sa.Text(), nullable=True),
+        sa.Column("responsible_party", sa.Text(), nullable=True),
+        sa.Column("gating", sa.Boolean(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("claimed_by_id", sa.Integer(), nullable=True),
+        sa.Column("verified_by_id", sa.Integer(), nullable=True),
+        sa.CheckConstraint(
+            "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
+            name="ck_conditions_met_by_two",
+        ),
+        sa.CheckConstraint("verified_by_id IS NULL OR verified_by_id <> claimed_by_id", name="ck_conditions_four_eyes"),
+        sa.ForeignKeyConstraint(["claimed_by_id"], ["principals.id"], name="fk_conditions_claimed_by_id"),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_conditions_order_id"),
+        sa.ForeignKeyConstraint(["verified_by_id"], ["principals.id"], name="fk_conditions_verified_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_conditions"),
+        sa.UniqueConstraint("uid", name="uq_conditions_uid"),
+    )
+    op.create_index("uq_conditions_order_id_position", "conditions", ["order_id", "position"], unique=True)
+    op.create_table(
+        "in_force",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("began_at", UTCDateTime(), nullable=False),
+        sa.Column("ended_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_in_force_order_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_in_force"),
+    )
+    op.create_index("ix_in_force_order_id", "in_force", ["order_id"], unique=False)
+    op.create_table(
+        "targets",
+        sa.Column("id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("key", KEY_TEXT, nullable=False),
+        sa.Column("match", sa.SmallInteger(), nullable=False),
+        sa.Column("released_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_targets_order_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_targets"),
+    )
+    op.create_index("uq_targets_key_match_order_id", "targets", ["key", "match", "order_id"], unique=True)
+    op.create_table(
+        "evidence",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("condition_id", sa.Integer(), nullable=False),
+        sa.Column("submitted_at", UTCDateTime(), nullable=False),
+        sa.Column("submitted_by_id", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("file_name", sa.Text(), nullable=True),
+        sa.Column("file_content", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["condition_id"], ["conditions.id"], name="fk_evidence_condition_id"),
+        sa.ForeignKeyConstraint(["submitted_by_id"], ["principals.id"], name="fk_evidence_submitted_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_evidence"),
+    )
+    op.create_index("ix_evidence_condition_id", "evidence", ["condition_id"], unique=False)

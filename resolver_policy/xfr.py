@@ -1,0 +1,195 @@
+"""One query for a zone's own name in, the unsigned messages of its answer out (RFC 5936, RFC 1995).
+
+What is rendered beforehand is only copied: a full answer is a message with SOA and NS, every body of the
+zone, and the same SOA again. A difference is condensed to one (RFC 1995 section 5), rendered once for all
+that ask from the same serial. Who may ask, EDNS and TSIG are the caller's business; what these add follows
+what is here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from struct import pack
+from typing import NamedTuple
+
+from resolver_policy.delta import EMPTY_RULE, Rule, condense
+from resolver_policy.serial import compare
+from resolver_policy.targets import Decision
+from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Delta, Encoder, Zone, ZoneVersion
+
+TYPE_IXFR, TYPE_AXFR, TYPE_ANY = 251, 252, 255
+NOERROR, FORMERR = 0, 1
+QR, AA, RD = 0x8000, 0x0400, 0x0100
+LARGEST_DIFFERENCE = 0.3
+SMALLEST_RECORD = 15
+MOST_REMEMBERED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A query whose question is the zone's name, class IN.
+
+    `question` is as sent and holds no pointer. `serial` is what an IXFR client has. `room` is how many octets
+    an answer over UDP may take without what the caller adds; None means TCP.
+    """
+
+    id: int
+    question: bytes
+    qtype: int
+    serial: int | None = None
+    room: int | None = None
+    recursion_desired: bool = False
+
+
+class Reply(NamedTuple):
+    """`outcome`: soa, current, too_big (ask over TCP), difference, full, records, nodata or formerr.
+
+    `serial` is the one that the answer carries; whoever took a difference or a full answer has it.
+    """
+
+    rcode: int
+    outcome: str
+    serial: int | None
+    messages: Iterator[bytes]
+
+
+def head(ask: Ask, answers: int = 0, authorities: int = 0, *, rcode: int = NOERROR, flags: int = AA) -> bytes:
+    """Give header and question of an answer."""
+    flags |= QR | rcode | (RD if ask.recursion_desired else 0)
+    return pack("!6H", ask.id, flags, 1, answers, authorities, 0) + ask.question
+
+
+def answer(ask: Ask, version: ZoneVersion) -> Reply:
+    """Answer one query; the messages of a long answer are made as they are asked for, all of this version."""
+    if ask.qtype == TYPE_IXFR:
+        return _incremental(ask, version)
+    if ask.qtype == TYPE_AXFR:
+        return _formerr(ask) if ask.room is not None else _full(ask, version)
+    soa, ns = version.zone.soa.record(version.serial), version.zone.ns
+    if ask.qtype == TYPE_SOA:
+        return _single(ask, version, "soa")
+    found = {TYPE_NS: (ns,), TYPE_ANY: (soa, ns)}.get(ask.qtype, ())
+    if found:
+        message = head(ask, len(found)) + b"".join(found)
+        return Reply(NOERROR, "records", version.serial, iter((message,)))
+    return Reply(NOERROR, "nodata", version.serial, iter((head(ask, 0, 1) + soa,)))
+
+
+def _formerr(ask: Ask) -> Reply:
+    return Reply(FORMERR, "formerr", None, iter((head(ask, rcode=FORMERR, flags=0),)))
+
+
+def _single(ask: Ask, version: ZoneVersion, outcome: str) -> Reply:
+    message = head(ask, 1) + version.zone.soa.record(version.serial)
+    return Reply(NOERROR, outcome, version.serial, iter((message,)))
+
+
+def _full(ask: Ask, version: ZoneVersion) -> Reply:
+    return Reply(NOERROR, "full", version.serial, _zone_messages(ask, version))
+
+
+def _zone_messages(ask: Ask, version: ZoneVersion) -> Iterator[bytes]:
+    soa, ns, chunks = version.zone.soa.record(version.serial), version.zone.ns, version.chunks
+    if not chunks:
+        yield head(ask, 3) + soa + ns + soa
+        return
+    yield head(ask, 2) + soa + ns
+    for chunk in chunks[:-1]:
+        yield head(ask, chunk.records) + chunk.body
+    yield head(ask, chunks[-1].records + 1) + chunks[-1].body + soa
+
+
+def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
+    """Choose between the one SOA, the difference and the full zone, from counts alone (RFC 1995 section 4).
+
+    A client with an equal or newer serial gets the one SOA: a server that lags never sends an older zone.
+    """
+    if ask.serial is None:
+        return _formerr(ask)
+    if compare(ask.serial, version.serial) in {0, 1}:
+        return _single(ask, version, "current")
+    deltas = _since(version, ask.serial)
+    changes = sum(len(delta.changes) for delta in deltas)
+    if not deltas or changes > LARGEST_DIFFERENCE * version.names:
+        return _full(ask, version) if ask.room is None else _single(ask, version, "too_big")
+    if ask.room is not None and not _fits(ask, version, deltas):
+        return _single(ask, version, "too_big")
+    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, deltas))
+
+
+def _fits(ask: Ask, version: ZoneVersion, deltas: tuple[Delta, ...]) -> bool:
+    """Say whether a difference fits the room there is; one that cannot is not rendered to find out."""
+    room = (ask.room or 0) - len(head(ask))
+    if sum(len(delta.changes) for delta in deltas) * SMALLEST_RECORD > room:
+        return False
+    bodies = _difference(version, deltas)
+    return len(bodies) == 1 and len(bodies[0].octets) <= room
+
+
+def _difference_messages(ask: Ask, version: ZoneVersion, deltas: tuple[Delta, ...]) -> Iterator[bytes]:
+    """Render nothing before the first message is asked for: that may be done in another thread."""
+    for body in _difference(version, deltas):
+        yield head(ask, body.records) + body.octets
+
+
+def _since(version: ZoneVersion, serial: int) -> tuple[Delta, ...]:
+    """Give the deltas from this serial on; none where the history does not know it."""
+    for place, delta in enumerate(version.history):
+        if delta.from_serial == serial:
+            return version.history[place:]
+    return ()
+
+
+def _difference(version: ZoneVersion, deltas: tuple[Delta, ...]) -> tuple[Body, ...]:
+    """Render the difference that begins with these deltas, or find it among the last few rendered."""
+    serial = deltas[0].from_serial
+    known = version.memo.get(serial)
+    if known is None:
+        if len(version.memo) >= MOST_REMEMBERED:
+            version.memo.clear()
+        known = tuple(_bodies(version.zone, _sequence(version, serial, deltas)))
+        version.memo[serial] = known
+    return known
+
+
+def _sequence(
+    version: ZoneVersion, serial: int, deltas: Iterable[Delta]
+) -> Iterator[bytes | tuple[str, Rule]]:
+    """Give the new SOA, the old one and what goes, the new one and what comes, and the new one again."""
+    changes = condense(delta.changes for delta in deltas)
+    new, old = version.zone.soa.record(version.serial), version.zone.soa.record(serial)
+    gone = ((change.key, _only(change.old, change.new)) for change in changes)
+    come = ((change.key, _only(change.new, change.old)) for change in changes)
+    return chain((new, old), gone, (new,), come, (new,))
+
+
+def _only(one: Rule, other: Rule) -> Rule:
+    """Give the records of one rule that the other does not have."""
+    own = one.own if one.own != other.own else Decision.NOTHING
+    wild = one.wild if one.wild != other.wild else Decision.NOTHING
+    return Rule(own, wild)
+
+
+def _bodies(zone: Zone, items: Iterable[bytes | tuple[str, Rule]]) -> Iterator[Body]:
+    """Pack SOAs and rules into bodies as long as pointers reach."""
+    encoder, start = Encoder(zone), zone.start
+    parts: list[str] = []
+    at, records = start, 0
+    for item in items:
+        text, count = _written(encoder, item, at)
+        if at + len(text) > LONGEST_MESSAGE:
+            yield Body(records, "".join(parts).encode("latin-1"))
+            at, records, parts = start, 0, []
+            text, count = _written(encoder, item, at)
+        at, records = at + len(text), records + count
+        parts.append(text)
+    yield Body(records, "".join(parts).encode("latin-1"))
+
+
+def _written(encoder: Encoder, item: bytes | tuple[str, Rule], at: int) -> tuple[str, int]:
+    if isinstance(item, bytes):
+        return item.decode("latin-1"), 1
+    key, rule = item
+    if rule == EMPTY_RULE:
+        return "", 0
+    return encoder.records(encoder.owner(key), rule, at), bool(rule.own) + bool(rule.wild)
