@@ -2,11 +2,14 @@
 
 import datetime as dt
 import logging
+import signal
+import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -14,11 +17,12 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import migrate, problems
+from app import lifeline, migrate, problems
 from app.answers.router import router as answers_router
 from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
 from app.deps import SessionDep
+from app.errors import SettingInvalid
 from app.orders import guarding
 from app.orders.conditions_router import router as conditions_router
 from app.orders.router import router as orders_router
@@ -26,7 +30,8 @@ from app.publication import loop, zones
 from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
-from app.settings import Settings
+from app.settings import Settings, log_to_stderr
+from app.subscribers.router import router as subscribers_router
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +40,8 @@ DESCRIPTION = """Blocking and DNS-normalisation control: orders, conditions, lif
 Every answer that is not a success is `application/problem+json` with a `code` that never changes."""
 
 MAX_BODY_OCTETS = 8 * 1024 * 1024
-ROUTERS = (orders_router, conditions_router, answers_router, zones_router)
+ROUTERS = (orders_router, conditions_router, answers_router, zones_router, subscribers_router)
+REFUSED = 2
 
 
 def utc_now() -> dt.datetime:
@@ -140,3 +146,47 @@ class BodyLimit:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def serve(settings: Settings, database: Database, *, publishing: bool) -> None:
+    """Answer HTTP until told to stop."""
+    app = create_app(settings, database, publishing=publishing)
+    config = uvicorn.Config(
+        app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False
+    )
+    uvicorn.Server(config).run()
+
+
+def publish(settings: Settings, database: Database) -> None:
+    """Publish until told to stop, without answering anybody."""
+    migrate.check(database)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    publisher = make_publisher(settings, database)
+    publisher.start(utc_now())
+    loop.run(database, publisher, utc_now, stop)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`python -m app.main`, started by `pulih serve`; 2 where the settings do not allow a start.
+
+    `--without-publisher` answers HTTP only, `--only-publisher` publishes only.
+    """
+    log_to_stderr()
+    lifeline.follow()
+    try:
+        settings = Settings()
+        database = Database(settings.database)
+        if "--only-publisher" in arguments:
+            publish(settings, database)
+        else:
+            serve(settings, database, publishing="--without-publisher" not in arguments)
+    except SettingInvalid as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is all there is to say
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

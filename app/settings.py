@@ -1,5 +1,6 @@
 """What an administrator may set: the environment (`PULIH_...`), a `.env` file, or a file for each secret."""
 
+import logging
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,6 @@ from app.errors import SettingInvalid
 from resolver_policy import names
 from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
-
 
 HIGHEST_PORT = 65_535
 
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="", description="SQLAlchemy address of the database (default: sqlite:///DATA_DIR/pulih.db)"
     )
+    database_url_file: Path | None = Field(default=None, description="a file that holds DATABASE_URL, for secrets")
     http_listen: str = Field(default="127.0.0.1:8000", description="HOST:PORT of the HTTP interface")
     dns_listen: str = Field(default="127.0.0.1:5300", description="HOST:PORT of zone transfers, UDP and TCP")
     dns_public: str = Field(
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy address in force."""
+        if self.database_url_file is not None:
+            return self.database_url_file.read_text("utf-8").strip()
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'pulih.db'}"
 
     @property
@@ -134,3 +137,9 @@ def _parse_zone(entry: str) -> ZoneSetting:
         return ZoneSetting(names.canonical(name), parse_action(action))
     except PolicyError as error:
         raise SettingInvalid(f"{entry!r}: {error.detail}") from error
+
+
+def log_to_stderr() -> None:
+    """How every process of the service logs: one line an event, UTC, to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,15 +1,78 @@
 """How every test runs: generated cases have no deadline (cores are shared); on CI they are always the same."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
-from hypothesis import HealthCheck, settings
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
-settings.register_profile(
+from app.db import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.service import FrozenClock, Service, Template, copy_of, make_template, serving
+
+hypothesis_settings.register_profile(
     "default",
     deadline=None,
     derandomize=os.environ.get("CI") == "true",
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("soak", settings.get_profile("default"), derandomize=False, max_examples=1000)
-settings.load_profile("default")
+hypothesis_settings.register_profile("soak", hypothesis_settings.get_profile("default"), derandomize=False, max_examples=1000)
+hypothesis_settings.load_profile("default")
+
+
+class Application(NamedTuple):
+    """The one application of a test session, and where it listens; each test puts its own database into it."""
+
+    app: FastAPI
+    address: str
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return make_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def application(template: Template) -> Iterator[Application]:
+    database = Database(f"sqlite:///{template.path}")
+    app = create_app(Settings(data_dir=template.path.parent), database, publishing=False)
+    database.close()
+    with serving(app) as address:
+        yield Application(app, address)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def database(template: Template, settings: Settings) -> Iterator[Database]:
+    """A migrated database in `tmp_path`, with people and tokens in it, and nothing else."""
+    database = copy_of(template, settings)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def service(
+    application: Application, template: Template, settings: Settings, database: Database, clock: FrozenClock
+) -> Iterator[Service]:
+    """The service over HTTP, on this test's own database; what is due is done when a test says `publish`."""
+    state = application.app.state
+    state.settings, state.database, state.clock = settings, database, clock
+    state.idempotency_in_flight = set()
+    service = Service(application.address, settings, database, clock, template.tokens)
+    yield service
+    service.close()

@@ -79,9 +79,7 @@ def free_port() -> int:
 def answers_dns(port: int) -> bool:
     """Does anything answer DNS over UDP at `port`, whatever it says?"""
     try:
-        dns.query.udp(
-            dns.message.make_query("version.bind.", "TXT", "CH"), "127.0.0.1", port=port, timeout=0.5
-        )
+        dns.query.udp(dns.message.make_query("version.bind.", "TXT", "CH"), "127.0.0.1", port=port, timeout=0.5)
     except (OSError, dns.exception.DNSException):
         return False
     return True

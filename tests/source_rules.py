@@ -18,11 +18,7 @@ CLOCKS = frozenset(
     {f"datetime.datetime.{name}" for name in ("now", "utcnow", "today")}
     | {f"time.{name}" for name in ("time", "time_ns", "localtime", "gmtime", "ctime")}
     | {"datetime.date.today"}
-    | {
-        f"{func}.{name}"
-        for func in ("sqlalchemy.func", "sqlalchemy.sql.func")
-        for name in ("now", "current_timestamp")
-    }
+    | {f"{func}.{name}" for func in ("sqlalchemy.func", "sqlalchemy.sql.func") for name in ("now", "current_timestamp")}
 )
 STUB_RESOLVERS = ("dns.query", "dns.resolver", "dns.asyncquery", "dns.asyncresolver")
 DIALECT = re.compile(r"\b(PRAGMA \w|BEGIN IMMEDIATE|INSERT OR |sqlite_master|ON DUPLICATE KEY)")
@@ -53,9 +49,7 @@ def modules(root: Path) -> list[Module]:
         paths = sorted((root / package).rglob("*.py"))
         if not paths:
             raise FileNotFoundError(f"{root / package} holds no Python file")
-        found += [
-            Module(_dotted(path.relative_to(root)), path, ast.parse(path.read_text())) for path in paths
-        ]
+        found += [Module(_dotted(path.relative_to(root)), path, ast.parse(path.read_text())) for path in paths]
     return found
 
 
@@ -71,11 +65,7 @@ def commits(module: Module) -> Iterator[ast.expr]:
     """Methods that end or begin a transaction; a function `begin` of an imported module is none."""
     names = _imported_names(module.tree)
     for node in ast.walk(module.tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and node.attr in {"commit", "begin"}
-            and _resolve(node, names) is None
-        ):
+        if isinstance(node, ast.Attribute) and node.attr in {"commit", "begin"} and _resolve(node, names) is None:
             yield node
 
 

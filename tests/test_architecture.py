@@ -1,5 +1,6 @@
 """The shape of the code: who may import whom, ask the time, or commit; each rule is proved by breaking it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,18 +15,26 @@ from tests.source_rules import RULES, Finding, findings, modules, silencers
 ROOT = Path(__file__).parent.parent
 
 ALLOWED: dict[str, dict[str, str]] = {
-    "clock": {},
-    "commit": {"app.db": "the two ways into the database begin and end there"},
+    "clock": {
+        "app.cli.context": "hands `now` to what a command does",
+        "app.main": "hands `now` to the routes and to the publisher",
+        "app.transfer.process": "hands `now` to the listeners: a process of its own",
+    },
+    "commit": {
+        "app.db": "the two ways into the database begin and end there",
+        "app.migrate": "all missing migrations are one transaction",
+    },
     "stub resolver": {},
     "dialect": {"app.db": "what only SQLite or only PostgreSQL speaks is said there"},
 }
 """Where a place is right, and why."""
 
-SILENCERS = {"noqa": 8, "type: ignore": 0, "no cover": 0}
+SILENCERS = {"noqa": 7, "type: ignore": 1, "no cover": 0}
 """How often a checker is silenced. Each needs a reason beside it; the numbers change by hand only."""
 
 IMPORT_PLANTS = {
     "rooms": ("app/journal/planted.py", "import app.orders.models"),
+    "inside-a-room": ("app/orders/queries.py", "import app.orders.router"),
     "policy-below-all": ("resolver_policy/planted.py", "import app.errors"),
     "policy-pure": ("resolver_policy/planted.py", "import sqlalchemy"),
     "http-at-the-edge": ("app/orders/planted.py", "import fastapi"),
@@ -78,19 +87,18 @@ def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
 def tree(tmp_path: Path) -> Path:
     """A copy of the product's source, to plant in."""
     for package in ("app", "resolver_policy"):
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "static")
-        )
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "static"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
 def plant(tree: Path, path: str, text: str) -> None:
-    """Add a module, and its room where that is not built yet."""
+    """Add lines to a module; the module, and its room, are made where they are not built yet."""
     file = tree / path
     file.parent.mkdir(exist_ok=True)
     (file.parent / "__init__.py").touch()
-    file.write_text(f'"""Planted."""\n\n{text}\n')
+    with file.open("a") as stream:
+        stream.write(f"\n{text}\n")
 
 
 def misplaced(root: Path) -> list[Finding]:
@@ -102,7 +110,9 @@ def test_every_import_contract_is_kept(tree: Path) -> None:
 
     assert result.returncode == 0, result.stdout
     assert f"Contracts: {len(contracts())} kept, 0 broken." in result.stdout
-    assert f"Analyzed {len(modules(tree))} files" in result.stdout
+    analyzed = re.search(r"Analyzed (\d+) files", result.stdout)
+    assert analyzed
+    assert int(analyzed[1]) >= len(modules(tree))
 
 
 def test_every_import_contract_has_a_planted_violation() -> None:

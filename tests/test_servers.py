@@ -26,9 +26,7 @@ def test_named_answers_what_its_configuration_says(tmp_path: Path) -> None:
     config, port = start(tmp_path)
 
     with servers.named(tmp_path, config, port) as server:
-        answer = dns.query.tcp(
-            dns.message.make_query("www.served.example", "A"), "127.0.0.1", port=port, timeout=5
-        )
+        answer = dns.query.tcp(dns.message.make_query("www.served.example", "A"), "127.0.0.1", port=port, timeout=5)
 
         assert answer.answer[0].to_text() == "www.served.example. 60 IN A 192.0.2.1"
         server.wait_for_log("zone served.example/IN: loaded serial 1")
@@ -70,9 +68,7 @@ def test_a_missing_server_fails_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_server_skips_elsewhere_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
 
-    with pytest.raises(
-        pytest.skip.Exception, match="no-such-daemon is not installed: scripts/test-deps installs it"
-    ):
+    with pytest.raises(pytest.skip.Exception, match="no-such-daemon is not installed: scripts/test-deps installs it"):
         servers.find("no-such-daemon", "bind9")
 
 

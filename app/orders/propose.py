@@ -16,7 +16,7 @@ from app.journal.merkle import merkle_root
 from app.orders import categories, sops, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Order, OrderKind, OrderState
-from app.orders.schemas import MAX_TARGETS, OrderIn, ProposeOrder, Withdraw
+from app.orders.schemas import MAX_TARGETS, OrderBody, ProposeOrder, ProposeSample, Withdraw
 from resolver_policy import conditions, names
 from resolver_policy.conditions import State
 from resolver_policy.errors import ConditionsInvalid, PolicyError
@@ -24,7 +24,9 @@ from resolver_policy.errors import ConditionsInvalid, PolicyError
 DEAD_STATES = (OrderState.WITHDRAWN, OrderState.REJECTED, OrderState.IMPORTING)
 
 
-def propose(session: Session, actor: Actor, command: ProposeOrder, now: dt.datetime, *, guard: Guard) -> Order:
+def propose(
+    session: Session, actor: Actor, command: ProposeOrder | ProposeSample, now: dt.datetime, *, guard: Guard
+) -> Order:
     """Enter an order as a proposal; it blocks nothing until another person approves.
 
     Raises PolicyError or AppError, naming value, rule and pointer, and then nothing is kept.
@@ -41,7 +43,7 @@ def propose(session: Session, actor: Actor, command: ProposeOrder, now: dt.datet
     return order
 
 
-def draft(session: Session, actor: Actor, command: OrderIn, now: dt.datetime) -> Order:
+def draft(session: Session, actor: Actor, command: OrderBody, now: dt.datetime) -> Order:
     """An order's row and its conditions, in state `importing`: no reader sees it until `submit`."""
     check_order(session, command, now)
     assert actor.principal_id is not None
@@ -50,8 +52,9 @@ def draft(session: Session, actor: Actor, command: OrderIn, now: dt.datetime) ->
         kind=command.kind,
         state=OrderState.IMPORTING,
         version=1,
-        sample=False,
+        sample=isinstance(command, ProposeSample),
         number=command.number,
+        number_note=command.number_note if isinstance(command, ProposeSample) else None,
         dated=command.dated.isoformat(),
         authority=command.authority,
         legal_basis=_json([basis.model_dump() for basis in command.legal_basis]),
@@ -75,7 +78,7 @@ def draft(session: Session, actor: Actor, command: OrderIn, now: dt.datetime) ->
     return order
 
 
-def submit(session: Session, actor: Actor, order: Order, command: OrderIn, now: dt.datetime) -> None:
+def submit(session: Session, actor: Actor, order: Order, command: OrderBody, now: dt.datetime) -> None:
     """Make a complete draft a proposal that everybody sees, and write it into the journal."""
     order.state = OrderState.PROPOSED
     order.proposed_at = now
@@ -106,18 +109,16 @@ def withdraw(session: Session, actor: Actor, order: Order, command: Withdraw, no
     return order
 
 
-def check_order(session: Session, command: OrderIn, now: dt.datetime) -> None:
+def check_order(session: Session, command: OrderBody, now: dt.datetime) -> None:
     """Everything about an order but its targets."""
     categories.check(command.category)
     _check_dates(command, now)
     _check_conditions(command)
-    taken = select(Order.id).where(Order.number == command.number, Order.state.not_in(DEAD_STATES)).limit(1)
-    if session.scalar(taken) is not None:
-        fault = Fault("order_number_taken", command.number, "/number")
-        raise Conflict(f"there is an order {command.number!r} already", code="order_number_taken", faults=(fault,))
+    if command.number is not None:
+        _check_number(session, command.number)
 
 
-def condition_tree(command: OrderIn) -> dict[str, object] | None:
+def condition_tree(command: OrderBody) -> dict[str, object] | None:
     """The tree as it was sent, or as its SOP says it."""
     if command.sop is None:
         return command.conditions
@@ -153,7 +154,7 @@ def proposal_facts(order: Order, tree: dict[str, object] | None) -> dict[str, ob
     }
 
 
-def _checked_targets(command: ProposeOrder, guard: Guard) -> Sequence[tuple[str, int]]:
+def _checked_targets(command: ProposeOrder | ProposeSample, guard: Guard) -> Sequence[tuple[str, int]]:
     rows: dict[tuple[str, int], int] = {}
     for index, target in enumerate(command.targets):
         pointer = f"/targets/{index}/name"
@@ -169,7 +170,14 @@ def _checked_targets(command: ProposeOrder, guard: Guard) -> Sequence[tuple[str,
     return sorted(rows)
 
 
-def _check_dates(command: OrderIn, now: dt.datetime) -> None:
+def _check_number(session: Session, number: str) -> None:
+    taken = select(Order.id).where(Order.number == number, Order.state.not_in(DEAD_STATES)).limit(1)
+    if session.scalar(taken) is not None:
+        fault = Fault("order_number_taken", number, "/number")
+        raise Conflict(f"there is an order {number!r} already", code="order_number_taken", faults=(fault,))
+
+
+def _check_dates(command: OrderBody, now: dt.datetime) -> None:
     if command.review_due_at <= now:
         fault = Fault("review_date_past", command.review_due_at.isoformat(), "/review_due_at")
         raise Unprocessable("the review date has passed", code="review_date_past", faults=(fault,))
@@ -184,7 +192,7 @@ def _check_dates(command: OrderIn, now: dt.datetime) -> None:
             raise Unprocessable("the order would end before it begins", faults=(fault,))
 
 
-def _check_conditions(command: OrderIn) -> None:
+def _check_conditions(command: OrderBody) -> None:
     if (command.sop is None) == (command.conditions is None) and command.kind is OrderKind.BLOCK:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("a block has a way back: give conditions, or a sop", faults=(fault,))
@@ -198,13 +206,13 @@ def _check_conditions(command: OrderIn) -> None:
         raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer=pointer)) from error
 
 
-def _resolved_sop(command: OrderIn) -> dict[str, object]:
+def _resolved_sop(command: OrderBody) -> dict[str, object]:
     assert command.sop is not None
     sop = sops.find(command.sop)
     return {"code": sop.code, "version": sop.version, "profile": command.sop.profile}
 
 
-def _condition_rows(order_id: int, command: OrderIn) -> list[ConditionRow]:
+def _condition_rows(order_id: int, command: OrderBody) -> list[ConditionRow]:
     tree = condition_tree(command)
     if tree is None:
         return []

@@ -103,3 +103,8 @@ def _conditions_of(narrowed: OrderFilter) -> Iterator[ColumnElement[bool]]:
         yield or_(*(column.icontains(narrowed.text, autoescape=True) for column in columns))
     if narrowed.review_due_before is not None:
         yield Order.review_due_at < narrowed.review_due_before
+
+
+def holds_sample(session: Session) -> bool:
+    """Whether the database holds a replayed case, which must not leave this machine."""
+    return session.scalar(select(Order.id).where(Order.sample).limit(1)) is not None

@@ -84,10 +84,10 @@ class Override(Schema):
     expires_at: AwareDatetime
 
 
-class OrderIn(Schema):
+class OrderBody(Schema):
     """A legal order, as it was issued. Everything but the targets."""
 
-    number: ShortLine
+    number: ShortLine | None
     dated: dt.date
     authority: ShortLine
     kind: OrderKind
@@ -105,9 +105,22 @@ class OrderIn(Schema):
     contact: ShortLine | None = None
 
 
+class OrderIn(OrderBody):
+    """An order that is entered: it has a number."""
+
+    number: ShortLine
+
+
 class ProposeOrder(OrderIn):
     """A proposal: an order and at most 1,000 targets."""
 
+    targets: Annotated[tuple[TargetIn, ...], Field(min_length=1)]
+
+
+class ProposeSample(OrderBody):
+    """An order of the sample case, where a note may stand for a number that nobody knows; no route takes it."""
+
+    number_note: Line | None = None
     targets: Annotated[tuple[TargetIn, ...], Field(min_length=1)]
 
 

@@ -28,15 +28,20 @@ def record(session: Session, sightings: Sequence[Sighting]) -> None:
     Kept are exchanges of subscribers about published zones; what strangers were refused, and what subscribers
     were refused of zones that do not exist, is logged.
     """
-    known = _ids(session, {each.subscriber for each in sightings if each.subscriber is not None})
+    in_order = sorted(sightings, key=lambda each: each.at)
+    ids = _ids(session, {each.subscriber for each in sightings if each.subscriber is not None})
     published = set(session.scalars(select(Zone.name).where(Zone.retired_at.is_(None))))
+    rows = _rows(session, ids.values())
     strange = []
-    for sighting in sorted(sightings, key=lambda each: each.at):
-        subscriber_id = known.get(sighting.subscriber or "")
+    for sighting in in_order:
+        subscriber_id = ids.get(sighting.subscriber or "")
         if subscriber_id is None or sighting.zone not in published:
             strange.append(sighting)
-        else:
-            _fold(of(session, subscriber_id, sighting.zone), sighting)
+            continue
+        slot = (subscriber_id, sighting.zone)
+        if slot not in rows:
+            rows[slot] = _new(session, *slot)
+        _fold(rows[slot], sighting)
     session.flush()
     _log(strange)
 
@@ -44,11 +49,7 @@ def record(session: Session, sightings: Sequence[Sighting]) -> None:
 def of(session: Session, subscriber_id: int, zone: str) -> Delivery:
     """The one row of a subscriber and a zone, made where there is none."""
     row = session.get(Delivery, (subscriber_id, zone))
-    if row is None:
-        row = Delivery(subscriber_id=subscriber_id, zone=zone)
-        session.add(row)
-        session.flush()
-    return row
+    return row or _new(session, subscriber_id, zone)
 
 
 def _fold(row: Delivery, sighting: Sighting) -> None:
@@ -84,11 +85,22 @@ def see(row: Delivery, serial: int | None, at: dt.datetime) -> None:
         row.seen_serial, row.seen_at = serial, None if serial is None else at
 
 
+def _new(session: Session, subscriber_id: int, zone: str) -> Delivery:
+    row = Delivery(subscriber_id=subscriber_id, zone=zone)
+    session.add(row)
+    return row
+
+
+def _rows(session: Session, subscriber_ids: Iterable[int]) -> dict[tuple[int, str], Delivery]:
+    query = select(Delivery).where(Delivery.subscriber_id.in_(subscriber_ids))
+    return {(row.subscriber_id, row.zone): row for row in session.scalars(query)}
+
+
 def _ids(session: Session, names: Iterable[str]) -> Mapping[str, int]:
     query = select(SubscriberRow.name, SubscriberRow.id).where(
         SubscriberRow.name.in_(names), SubscriberRow.removed_at.is_(None)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _log(strange: Sequence[Sighting]) -> None:

@@ -110,6 +110,7 @@ def _behind(session: Session, zone: Zone, delivery: Delivery | None, now: dt.dat
         return None
     query = (
         select(func.count(), func.min(Release.published_at))
+        .select_from(ZoneSerial)
         .join(Release, Release.id == ZoneSerial.release_id)
         .where(ZoneSerial.zone_id == zone.id, ZoneSerial.serial > serial)
     )

@@ -122,13 +122,13 @@ class Streams:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection to its end."""
+        """Serve one connection to its end; nothing is above this task, so it swallows its own cancellation."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         try:
             await self._admit(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as exc:
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError) as exc:
             log.debug("connection ended: %r", exc)
         finally:
             self._tasks.discard(task)

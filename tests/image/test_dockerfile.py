@@ -29,9 +29,7 @@ def only(stage: list[Instruction], keyword: str) -> Instruction:
 
 
 def hadolint(file: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMANDS / "hadolint", "--no-color", file], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([COMMANDS / "hadolint", "--no-color", file], capture_output=True, text=True, check=False)
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -49,9 +47,7 @@ def test_hadolint_finds_a_planted_fault(tmp_path: Path) -> None:
 
 def test_everything_copied_exists_and_is_let_through() -> None:
     ignored, *let_through = [
-        line
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line and not line.startswith("#")
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")
     ]
 
     assert ignored == "*"
@@ -75,9 +71,7 @@ def test_every_pip_install_is_locked_or_brings_nothing_else() -> None:
 
 
 def test_the_final_stage_installs_nothing() -> None:
-    assert not re.search(
-        r"\b(pip|apt|apt-get|curl|wget|gcc)\b", " ".join(run.text for run in of(FINAL, "RUN"))
-    )
+    assert not re.search(r"\b(pip|apt|apt-get|curl|wget|gcc)\b", " ".join(run.text for run in of(FINAL, "RUN")))
     assert [copy.words() for copy in of(FINAL, "COPY")] == [["--from=build", "/opt/venv", "/opt/venv"]]
 
 

@@ -15,7 +15,7 @@ from app.subscribers.seal import SecretKey
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, dns_listen="127.0.0.1:5300", _env_file=None)
+    return Settings(data_dir=tmp_path, dns_listen="127.0.0.1:5300")
 
 
 @pytest.fixture

@@ -57,11 +57,7 @@ def test_subscribers_and_keys_as_they_were_registered(
             ),
             "isp-two": Subscriber("isp-two", (ip_network("198.51.100.7/32"),), (), keyed=False),
         },
-        {
-            "isp-one-20261122": KnownKey(
-                "isp-one-20261122", "hmac-sha256", added.tsig.secret, "isp-one", now, None
-            )
-        },
+        {"isp-one-20261122": KnownKey("isp-one-20261122", "hmac-sha256", added.tsig.secret, "isp-one", now, None)},
     )
 
 

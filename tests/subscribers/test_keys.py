@@ -11,6 +11,7 @@ from app.settings import Settings
 from app.subscribers import keys, seal
 from app.subscribers.keys import RotateKey, Tsig, rotate
 from app.subscribers.models import KeyRow
+from app.subscribers.queries import live_by_name
 from app.subscribers.seal import SecretKey
 from tests.subscribers.worlds import ROOT, facts_of, journal_text, registered
 
@@ -166,4 +167,4 @@ def test_the_newest_key_is_opened_for_printing(
     new = rotated(database, now, secret_key)
 
     with database.read() as session:
-        assert keys.opened(session, keys.live_by_name(session, "isp-one"), settings.secret_key_path) == new
+        assert keys.opened(session, live_by_name(session, "isp-one"), settings.secret_key_path) == new

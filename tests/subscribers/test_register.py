@@ -57,9 +57,7 @@ def test_a_subscriber_without_a_key_gets_a_token_only(database: Database, now: d
 def test_the_secret_lies_sealed_and_the_journal_holds_neither_secret_nor_token(
     database: Database, now: dt.datetime, secret_key: SecretKey
 ) -> None:
-    added = registered(
-        database, "isp-one", "192.0.2.0/24", now=now, notify=["192.0.2.53:53"], secret_key=secret_key
-    )
+    added = registered(database, "isp-one", "192.0.2.0/24", now=now, notify=["192.0.2.53:53"], secret_key=secret_key)
 
     assert added.tsig is not None
     assert facts_of(database, "subscriber.added") == [
@@ -151,7 +149,15 @@ def test_a_bad_range_is_refused_with_what_was_meant(
 
 @pytest.mark.parametrize(
     "text",
-    ["192.0.2.53", "192.0.2.53:0", "192.0.2.53:70000", "localhost:53", "ns.isp.example:53", "0.0.0.0:53", "224.0.0.1:53"],
+    [
+        "192.0.2.53",
+        "192.0.2.53:0",
+        "192.0.2.53:70000",
+        "localhost:53",
+        "ns.isp.example:53",
+        "0.0.0.0:53",
+        "224.0.0.1:53",
+    ],
 )
 def test_a_bad_notify_target_is_refused(database: Database, now: dt.datetime, text: str) -> None:
     with pytest.raises(Unprocessable, match="IP-ADDRESS:PORT") as caught:

@@ -113,7 +113,7 @@ def test_a_directory_is_no_key_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingInvalid, match="secret.key cannot be read: No such file"):
+    with pytest.raises(SettingInvalid, match=r"secret.key cannot be read: No such file"):
         seal.read(tmp_path / "secret.key")
 
 

@@ -13,8 +13,9 @@ from app.journal.actor import host
 from app.journal.models import Event
 from app.orders.models import Order
 from app.publication.models import Release, Zone, ZoneSerial
+from app.subscribers.keys import Algorithm
 from app.subscribers.models import Delivery, SubscriberRow
-from app.subscribers.register import AddSubscriber, Added, add
+from app.subscribers.register import Added, AddSubscriber, add
 from app.subscribers.seal import SecretKey
 
 ROOT = host("root")
@@ -29,7 +30,7 @@ def registered(
     secret_key: SecretKey | None = None,
 ) -> Added:
     """Take a subscriber on; it signs if there is a key file to seal with."""
-    algorithm = "hmac-sha256" if secret_key is not None else None
+    algorithm: Algorithm | None = "hmac-sha256" if secret_key is not None else None
     command = AddSubscriber(name, addresses, tuple(notify), algorithm)
     with database.write() as session:
         return add(session, ROOT, command, now, secret_key=secret_key)
@@ -38,9 +39,7 @@ def registered(
 def published(database: Database, zone: str, serials: Sequence[tuple[int, dt.datetime]]) -> None:
     """A zone with these serials, each at its moment."""
     with database.write() as session:
-        row = Zone(
-            name=zone, action="nxdomain", floor=0, epoch_release_id=1, created_at=serials[0][1], retired_at=None
-        )
+        row = Zone(name=zone, action="nxdomain", floor=0, epoch_release_id=1, created_at=serials[0][1], retired_at=None)
         session.add(row)
         session.flush()
         for number, (serial, at) in enumerate(serials, start=1):

@@ -1,0 +1,91 @@
+"""What commands share: settings, the database, who acts, how a refusal is told, how data is printed."""
+
+import datetime as dt
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from app import migrate
+from app.auth import tokens
+from app.db import Database
+from app.errors import AppError, SettingInvalid, Unauthenticated
+from app.journal.actor import Actor, host
+from app.settings import Settings
+from resolver_policy.errors import PolicyError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+REFUSED = 1
+
+
+class Refusing(click.Group):
+    """A group whose commands end with one plain line and status 1 where the service refuses something."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        try:
+            return super().invoke(ctx)
+        except (AppError, PolicyError) as error:
+            click.echo(f"pulih: {error.detail} ({error.code})", err=True)
+            for fault in getattr(error, "faults", ()):
+                where = f"line {fault.line}" if fault.line is not None else fault.pointer
+                click.echo(f"  {where or ''} {fault.value or ''}: {fault.rule}", err=True)
+        except (SettingInvalid, ValidationError) as error:
+            click.echo(f"pulih: {error}", err=True)
+        sys.exit(REFUSED)
+
+
+def utc_now() -> dt.datetime:
+    """The clock of the command line."""
+    return dt.datetime.now(dt.UTC)
+
+
+def settings() -> Settings:
+    """The settings in force; raises SettingInvalid."""
+    return Settings()
+
+
+def open_database() -> Database:
+    """The database, at the version of this program; raises SettingInvalid."""
+    database = Database(settings().database)
+    migrate.check(database)
+    return database
+
+
+def host_actor() -> Actor:
+    """Whoever administers this host: recorded by the name of their account."""
+    return host(getpass.getuser())
+
+
+def token_option(command: Command) -> Command:
+    """`--token-file`, or PULIH_TOKEN in the environment: whose act this is."""
+    option = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="File that holds the token of whoever acts (else the environment's PULIH_TOKEN).",
+    )
+    return option(command)
+
+
+def acting(session: Session, token_file: Path | None, now: dt.datetime) -> Actor:
+    """The principal whose token was given; raises Unauthenticated."""
+    text = os.environ.get("PULIH_TOKEN") if token_file is None else token_file.read_text("utf-8")
+    if not text or not text.strip():
+        raise Unauthenticated("say who acts: PULIH_TOKEN=... or --token-file FILE", code="token_missing")
+    return tokens.authenticate(session, text.strip(), now=now)
+
+
+def print_json(document: object) -> None:
+    """Data for programs: JSON, times in RFC 3339."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_written))
+
+
+def _written(value: object) -> str:
+    assert isinstance(value, dt.datetime)
+    return value.isoformat().replace("+00:00", "Z")

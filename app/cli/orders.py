@@ -1,0 +1,165 @@
+"""`pulih order`: the acts of the API, by the same rules, with the token of whoever acts."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy.orm import Session
+
+from app.cli.context import acting, open_database, print_json, settings, token_option, utc_now
+from app.errors import Forbidden
+from app.journal.actor import Actor, Role
+from app.orders import decide as deciding
+from app.orders import documents, guarding, lift, plan, propose, queries
+from app.orders.guarding import Guard
+from app.orders.models import Order
+from app.orders.schemas import Decide, Lift, Withdraw
+
+READERS = (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)
+Command = TypeVar("Command", bound=Callable[..., Any])
+Act = Callable[[Session, Actor, Order, dt.datetime], Order]
+
+
+def reason_option(command: Command) -> Command:
+    """`--reason`, which every act needs."""
+    return click.option("--reason", required=True, help="Why; one line, kept in the record for ever.")(command)
+
+
+@click.group()
+def order() -> None:
+    """Orders, by the number or the id that NUMBER is."""
+
+
+@order.command("list")
+@click.option("--state", help="Only orders in this state.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@token_option
+def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) -> None:
+    """All orders, oldest first."""
+    with open_database().read() as session:
+        _reader(session, token_file)
+        found = queries.orders(session, queries.OrderFilter(state=state), after=0, limit=100_000)
+        summaries = [documents.order_summary(each) for each in found]
+    if as_json:
+        print_json(summaries)
+        return
+    for each in summaries:
+        name = each["number"] or each["id"]
+        click.echo(f"{each['state']:<10} {name:<24} {each['targets_count']:>9} names  {each['category']}")
+
+
+@order.command()
+@click.argument("number")
+@token_option
+def show(number: str, token_file: Path | None) -> None:
+    """One order with its names and conditions, as JSON."""
+    with open_database().read() as session:
+        _reader(session, token_file)
+        print_json(documents.order_document(session, queries.order_by_number_or_uid(session, number)))
+
+
+@order.command("plan")
+@click.argument("number")
+@token_option
+def show_plan(number: str, token_file: Path | None) -> None:
+    """What approving an order would do, as JSON; its plan_hash binds an approval to it."""
+    with open_database().read() as session:
+        _reader(session, token_file)
+        found = queries.order_by_number_or_uid(session, number)
+        print_json(plan.document(plan.make(session, found, guard=_guard()), utc_now()))
+
+
+@order.command()
+@click.argument("number")
+@reason_option
+@click.option("--plan-hash", help="The plan_hash that `order plan` showed; needed for over 1,000 names.")
+@token_option
+def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | None) -> None:
+    """Put a proposal in force. Not for whoever proposed it."""
+    command = Decide(reason=reason, plan_hash=plan_hash)
+    guard = _guard()
+    _act(
+        number,
+        token_file,
+        (Role.APPROVER,),
+        lambda session, actor, found, now: deciding.approve(session, actor, found, command, now, guard=guard),
+    )
+
+
+@order.command()
+@click.argument("number")
+@reason_option
+@token_option
+def reject(number: str, reason: str, token_file: Path | None) -> None:
+    """Refuse a proposal, for good. Not for whoever proposed it."""
+    command = Decide(reason=reason)
+    _act(
+        number,
+        token_file,
+        (Role.APPROVER,),
+        lambda session, actor, found, now: deciding.reject(session, actor, found, command, now),
+    )
+
+
+@order.command()
+@click.argument("number")
+@reason_option
+@token_option
+def withdraw(number: str, reason: str, token_file: Path | None) -> None:
+    """Take your own proposal back."""
+    command = Withdraw(reason=reason)
+    roles = (Role.OPERATOR, Role.APPROVER)
+    _act(
+        number,
+        token_file,
+        roles,
+        lambda session, actor, found, now: propose.withdraw(session, actor, found, command, now),
+    )
+
+
+@order.command("lift")
+@click.argument("number")
+@click.option(
+    "--ground",
+    type=click.Choice(["solution_indicated", "appeal_upheld", "wrong_block", "court"]),
+    required=True,
+    help="Why the block ends.",
+)
+@reason_option
+@token_option
+def lift_order(number: str, ground: str, reason: str, token_file: Path | None) -> None:
+    """Lift an order now, with everything it holds."""
+    command = Lift.model_validate({"ground": ground, "reason": reason})
+    _act(
+        number,
+        token_file,
+        (Role.APPROVER,),
+        lambda session, actor, found, now: lift.lift(session, actor, found, command, now),
+    )
+
+
+def _act(number: str, token_file: Path | None, roles: tuple[Role, ...], act: Act) -> None:
+    """Do one act in one transaction and print the order's new state."""
+    now = utc_now()
+    with open_database().write() as session:
+        actor = _allowed(session, token_file, roles)
+        done = act(session, actor, queries.order_by_number_or_uid(session, number), now)
+        line = f"{done.number or done.uid}: {done.state}" + (f" ({done.ground})" if done.ground else "")
+    click.echo(line)
+
+
+def _reader(session: Session, token_file: Path | None) -> Actor:
+    return _allowed(session, token_file, READERS)
+
+
+def _allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...]) -> Actor:
+    actor = acting(session, token_file, utc_now())
+    if actor.role not in roles:
+        raise Forbidden(f"this is for {', '.join(roles)}; {actor.name} is {actor.role}")
+    return actor
+
+
+def _guard() -> Guard:
+    return guarding.load(settings().zone_settings)

@@ -1,0 +1,73 @@
+"""`pulih serve`, `pulih upgrade`, `pulih healthcheck`."""
+
+import os
+import sys
+
+import click
+from sqlalchemy.orm import Session
+
+from app import healthcheck as health
+from app import migrate, supervise
+from app.cli.context import open_database, settings
+from app.db import Database
+from app.errors import SettingInvalid
+from app.orders import queries
+from app.settings import Endpoint, Settings
+
+
+def _settings_table() -> str:
+    rows = [
+        f"  PULIH_{name.upper():18} {field.description} [{'' if field.default is None else field.default}]"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\b\nSettings, by environment or in a .env file:\n" + "\n".join(rows)
+
+
+@click.command(epilog=_settings_table())
+@click.option(
+    "--role",
+    type=click.Choice(sorted(supervise.COMMANDS)),
+    default="all",
+    help="Which processes to run: all, or one of them on a host of its own.",
+)
+def serve(role: str) -> None:
+    """Run the service until Ctrl-C: HTTP, the publisher, and zone transfers."""
+    chosen = settings()
+    with open_database().read() as session:
+        _check_sample_stays(session, chosen)
+    if role in {"all", "api"}:
+        click.echo(f"HTTP on http://{chosen.http}/api/docs", err=True)
+    if role in {"all", "transfer"}:
+        click.echo(f"zone transfers on {chosen.dns}, UDP and TCP", err=True)
+    os.execv(sys.executable, [sys.executable, "-m", "app.supervise", role])  # noqa: S606 - a light process of our own
+
+
+@click.command()
+def upgrade() -> None:
+    """Make the database, or bring it to the version of this program."""
+    database = Database(settings().database)
+    migrate.upgrade(database)
+    database.close()
+
+
+@click.command()
+def healthcheck() -> None:
+    """Ask the running service whether it is ready; exit status 1 where it is not."""
+    wrong = health.ask(settings().http)
+    if wrong is not None:
+        click.echo(f"pulih: {wrong}", err=True)
+        sys.exit(1)
+    click.echo("ok")
+
+
+def _check_sample_stays(session: Session, chosen: Settings) -> None:
+    """A replayed case must not be taken for a real one: where it is loaded, nobody outside may ask."""
+    outside = [endpoint for endpoint in (chosen.http, chosen.dns) if not _is_loopback(endpoint)]
+    if outside and queries.holds_sample(session):
+        raise SettingInvalid(
+            f"this database holds the sample case, so it is not served on {outside[0]}: use another DATA_DIR"
+        )
+
+
+def _is_loopback(endpoint: Endpoint) -> bool:
+    return endpoint.host in {"localhost", "::1"} or endpoint.host.startswith("127.")

@@ -1,0 +1,204 @@
+"""`pulih subscriber`: ISPs taken on and let go, their keys, their configuration; by access to the host itself."""
+
+import base64
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from app.cli.context import host_actor, open_database, print_json, settings, utc_now
+from app.journal.append import timestamp
+from app.subscribers import documents, keys, queries, register
+from app.subscribers.config import PrintConfig, config
+from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
+from app.subscribers.register import Added, AddSubscriber
+from app.subscribers.snippets import SNIPPETS
+
+ALGORITHMS = click.Choice(list(SECRET_OCTETS))
+PARTS = sorted({part for snippet in SNIPPETS for part in snippet.parts})
+UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+PAGE = 500
+
+
+class Duration(click.ParamType[dt.timedelta]):
+    """`7d`, `12h`, `30m`, `45s`, or `0`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | dt.timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dt.timedelta:
+        if isinstance(value, dt.timedelta):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})([dhms])", value)
+        if match is None and value != "0":
+            self.fail(f"{value!r} is not a duration, as in 7d, 12h, 30m, 45s or 0", param, ctx)
+        return dt.timedelta() if match is None else dt.timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program to read.")
+
+
+@click.group()
+def subscriber() -> None:
+    """ISPs that take the zones: who they are, their keys, their configuration.
+
+    \b
+    An ISP that signs (--tsig) is known by its key, and must come from one of its addresses.
+    One that does not is known by its address alone, so such ranges may not overlap.
+    Changes take effect within a second, in every process, without a restart.
+    """
+
+
+@subscriber.command()
+@click.argument("name")
+@click.option(
+    "--address", "addresses", metavar="CIDR", multiple=True, required=True, help="Where it asks from; repeat."
+)
+@click.option("--notify", metavar="HOST:PORT", multiple=True, help="Where NOTIFY goes, its resolver; repeat.")
+@click.option(
+    "--tsig", "algorithm", is_flag=False, flag_value="hmac-sha256", type=ALGORITHMS, help="Give it a key to sign with."
+)
+@as_json
+def add(
+    name: str, addresses: tuple[str, ...], notify: tuple[str, ...], algorithm: Algorithm | None, *, as_json: bool
+) -> None:
+    """Register an ISP; print its key and its token.
+
+    The token is never shown again, the secret only by `pulih subscriber config`, on this host and recorded.
+
+    \b
+    pulih subscriber add isp-one --address 192.0.2.0/24 --notify 192.0.2.53:53 --tsig
+    """
+    command = AddSubscriber(name, addresses, notify, algorithm)
+    with open_database().write() as session:
+        secret_key = None if algorithm is None else keys.secret_key(session, settings().secret_key_path)
+        added = register.add(session, host_actor(), command, utc_now(), secret_key=secret_key)
+    if as_json:
+        print_json(_added(added))
+    else:
+        click.echo(_told(added))
+
+
+@subscriber.command(name="list")
+@as_json
+def list_(*, as_json: bool) -> None:
+    """Show who has which serial, and who is overdue."""
+    now = utc_now()
+    with open_database().read() as session:
+        items: list[dict[str, Any]] = []
+        while rows := queries.page(session, after=items[-1]["id"] if items else 0, limit=PAGE):
+            items += [documents.subscriber(session, row, now) for row in rows]
+    if as_json:
+        print_json(items)
+    else:
+        click.echo(_table(items), nl=False)
+
+
+@subscriber.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """End an ISP's access: addresses, keys and tokens stop at once; what it did stays on record."""
+    with open_database().write() as session:
+        register.remove(session, host_actor(), name, utc_now())
+    click.echo(f"{name} is removed: its addresses, keys and tokens are good for nothing now.")
+
+
+@subscriber.command(name="rotate-key")
+@click.argument("name")
+@click.option(
+    "--overlap",
+    type=Duration(),
+    default="7d",
+    show_default=True,
+    help="How long its old key stays good; 0 if it leaked.",
+)
+@click.option("--tsig", "algorithm", type=ALGORITHMS, help="Another algorithm than its newest key has.")
+@as_json
+def rotate_key(name: str, overlap: dt.timedelta, algorithm: Algorithm | None, *, as_json: bool) -> None:
+    """Give an ISP a new key; the old one stays good for a while, so that nothing stops."""
+    now = utc_now()
+    with open_database().write() as session:
+        secret_key = keys.secret_key(session, settings().secret_key_path)
+        command = RotateKey(name, overlap, algorithm)
+        tsig = keys.rotate(session, host_actor(), command, now, secret_key=secret_key)
+    until = timestamp(now + overlap)
+    if as_json:
+        print_json({"name": name, "tsig": _tsig(tsig), "others_until": until})
+    else:
+        click.echo(f"{_key_lines(tsig)}\nThe older keys of {name} are good until {until} at the latest.")
+
+
+@subscriber.command(name="config")
+@click.argument("name")
+@click.option(
+    "--for", "software", type=click.Choice([each.software for each in SNIPPETS]), required=True, help="Its resolver."
+)
+@click.option("--release", help="The resolver's release, as in 9.20 (default: that of Debian 12).")
+@click.option("--zone", help="Which zone (default: the first one published).")
+@click.option("--part", type=click.Choice(PARTS), help="One piece only, for a file of its own.")
+def config_(name: str, software: str, release: str | None, zone: str | None, part: str | None) -> None:
+    """Print a resolver's configuration that works as it is, with the key. It is recorded that it was printed.
+
+    \b
+    pulih subscriber config isp-one --for bind > pulih.conf
+    pulih subscriber config isp-one --for bind --part options > pulih-options.conf
+    """
+    command = PrintConfig(name, software, release, zone, part)
+    with open_database().write() as session:
+        text = config(session, host_actor(), command, utc_now(), settings=settings())
+    click.echo(text, nl=False)
+
+
+def _added(added: Added) -> dict[str, Any]:
+    tsig = None if added.tsig is None else _tsig(added.tsig)
+    return {"name": added.name, "tsig": tsig, "token": added.token}
+
+
+def _told(added: Added) -> str:
+    key = "It asks unsigned, from its addresses." if added.tsig is None else _key_lines(added.tsig)
+    return (
+        f"{added.name} is registered.\n{key}\nToken      {added.token}   (never shown again)\n"
+        f"Next: pulih subscriber config {added.name} --for bind"
+    )
+
+
+def _tsig(tsig: Tsig) -> dict[str, str]:
+    return {"name": tsig.name, "algorithm": tsig.algorithm, "secret": base64.b64encode(tsig.secret).decode()}
+
+
+def _key_lines(tsig: Tsig) -> str:
+    fields = _tsig(tsig)
+    return f"TSIG key   {fields['name']}\nAlgorithm  {fields['algorithm']}\nSecret     {fields['secret']}"
+
+
+def _table(items: Sequence[dict[str, Any]]) -> str:
+    """One line for each subscriber and zone; what is wrong stands last."""
+    if not items:
+        return "No ISP is registered yet: pulih subscriber add --help\n"
+    lines: list[tuple[str, ...]] = [("NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "BEHIND", "")]
+    for item in items:
+        lines += [_line(item, zone) for zone in item["zones"]] or [_line(item, {})]
+    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    return "".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0], strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def _line(item: dict[str, Any], zone: dict[str, Any]) -> tuple[str, ...]:
+    behind, has, refused = zone.get("behind"), zone.get("has"), zone.get("refused")
+    remarks = ["overdue"] if zone.get("overdue") else []
+    if refused and not (zone["asked"] and zone["asked"]["at"] > refused["at"]):
+        remarks.append(f"refused: {refused['reason']}")
+    return (
+        item["name"],
+        "yes" if item["keyed"] else "no",
+        zone.get("zone", "-"),
+        str(zone.get("serial", "-")),
+        str(has["serial"]) if has else "-",
+        f"{behind['seconds']} s" if behind else "-",
+        "; ".join(remarks),
+    )

@@ -1,0 +1,123 @@
+"""`pulih export`, `pulih zone`, `pulih explain`, `pulih sop`."""
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from app.answers import documents
+from app.answers import names as answers
+from app.answers.names import Answer
+from app.cli.context import host_actor, open_database, print_json, settings, utc_now
+from app.errors import NotFound
+from app.orders import sops
+from app.publication import export as exporting
+from app.publication import zones
+from resolver_policy import formats, wire
+
+
+@click.command()
+@click.argument("zone_name", metavar="ZONE")
+@click.option("--format", "format_name", type=click.Choice([each.name for each in formats.FORMATS]), required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="A file; else standard output.",
+)
+def export(zone_name: str, format_name: str, output: Path | None) -> None:
+    """Write a zone as it now stands: the same octets as the HTTP export."""
+    chosen = settings()
+    with open_database().read() as session:
+        soa = wire.Soa(chosen.mname, chosen.rname)
+        found = exporting.current(session, chosen.data_dir / "exports", zone_name, format_name, soa)
+    with (
+        found.path.open("rb") as source,
+        click.open_file(str(output or "-"), "wb", atomic=output is not None) as target,
+    ):
+        while piece := source.read(65_536):
+            target.write(piece)
+
+
+@click.group()
+def zone() -> None:
+    """Published zones."""
+
+
+@zone.command()
+@click.argument("zone_name", metavar="ZONE")
+@click.argument("serial", type=int)
+def floor(zone_name: str, serial: int) -> None:
+    """Make ZONE's next serial larger than SERIAL, for ISPs that come from a feed with larger numbers.
+
+    A feed numbered YYYYMMDDNN, for example, is above the unix time that serials here follow.
+    """
+    with open_database().write() as session:
+        changed = zones.set_floor(session, host_actor(), zone_name, serial, utc_now())
+        click.echo(f"{changed.name}: serials above {changed.floor}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--at", metavar="TIME", help="A past moment, such as 2017-08-01T00:00:00+07:00.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def explain(name: str, at: str | None, *, as_json: bool) -> None:
+    """Is NAME blocked, by what, since when, and what lifts it."""
+    moment = utc_now() if at is None else _moment(at)
+    with open_database().read() as session:
+        answer = answers.explain(session, name, moment)
+        if as_json:
+            print_json(documents.whole(answer))
+        else:
+            click.echo("\n".join(_lines(answer)))
+
+
+@click.group()
+def sop() -> None:
+    """SOP templates: the conditions under which blocks are lifted."""
+
+
+@sop.command("list")
+def list_sops() -> None:
+    """Every template and version."""
+    for each in sops.SOPS:
+        click.echo(f"{each.code:<20} {each.version:>3}  {each.title['en']} / {each.title['id']}")
+
+
+@sop.command("show")
+@click.argument("code")
+def show_sop(code: str) -> None:
+    """One template, as JSON."""
+    versions = [each for each in sops.SOPS if each.code == code]
+    if not versions:
+        raise NotFound(f"there is no SOP {code[:64]}")
+    print_json([{"code": s.code, "version": s.version, "title": s.title, "conditions": s.conditions} for s in versions])
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a time (RFC 3339)", param_hint="--at") from error
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no time zone: add Z or +07:00", param_hint="--at")
+    return moment
+
+
+def _lines(answer: Answer) -> list[str]:
+    state = "is blocked" if answer.blocked else "is not blocked"
+    lines = [f"{answer.name} {state} (at {answer.at:%Y-%m-%d %H:%M:%S %Z})"]
+    for holder in answer.holders:
+        order = holder.order
+        number = order.number or "an order without a number"
+        lines.append(f"  held by {number} of {order.authority}, since {holder.since:%Y-%m-%d %H:%M %Z}")
+        lines.append(f"    reason: {order.reason_en}")
+        if holder.left:
+            lines.append("    to be met: " + ", ".join(str(row.code) for row in holder.left))
+        if holder.lift_planned is not None:
+            lines.append(f"    lift planned: {holder.lift_planned['at'] or 'moment not chosen yet'}")
+    lines += [f"  kept open by {holder.order.number or holder.order.uid}" for holder in answer.exceptions]
+    lines += [
+        f"  lifted {at:%Y-%m-%d %H:%M %Z}: {order.ground} ({order.number or order.uid})" for order, at in answer.lifted
+    ]
+    return lines

@@ -1,0 +1,51 @@
+"""The transfer process: `python -m app.transfer`, started by `pulih serve`."""
+
+import logging
+import sys
+import threading
+
+from app import lifeline, migrate
+from app.db import Database
+from app.errors import SettingInvalid
+from app.settings import Settings, log_to_stderr
+from app.subscribers import directory
+from app.transfer.database_feed import DatabaseFeed
+from app.transfer.process import Transfer, system_clock
+
+log = logging.getLogger(__name__)
+
+REFUSED = 2
+
+
+def main() -> int:
+    """Serve zones until told to stop; exit status 2 where the settings do not allow a start."""
+    log_to_stderr()
+    lifeline.follow()
+    try:
+        settings = Settings()
+        database = Database(settings.database)
+        migrate.check(database)
+        with database.read() as session:
+            directory.check(session, settings.secret_key_path, system_clock())
+    except SettingInvalid as error:
+        log.error("%s", error)  # noqa: TRY400 - the message is all there is to say
+        return REFUSED
+    serve(settings, database)
+    return 0
+
+
+def serve(settings: Settings, database: Database) -> None:
+    """Follow the database in a thread, and answer DNS in this one."""
+    stop = threading.Event()
+    feed = DatabaseFeed(settings, database, system_clock)
+    server = Transfer(feed, settings.dns.host, settings.dns.port, stop=stop)
+    follower = threading.Thread(target=feed.follow, args=(server.announce, stop), name="follower", daemon=True)
+    follower.start()
+    server.run()
+    stop.set()
+    follower.join()
+    database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The feed of a transfer process: a thread that follows the database, and notes down what clients did."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db import Clock, Database, Watch
+from app.publication.follower import Follower
+from app.publication.marks import Marks
+from app.settings import Settings
+from app.subscribers import deliveries, directory
+from app.subscribers.directory import Directory
+from app.subscribers.sighting import Sighting
+from resolver_policy.wire import ZoneVersion
+
+log = logging.getLogger(__name__)
+
+MOST_SIGHTINGS = 100_000
+NOTED_EVERY = 1.0
+"""Seconds between two writes of what clients did."""
+
+RELOADED_EVERY = 60.0
+RETRY = 1.0
+
+
+class DatabaseFeed:
+    """What may be served, to whom, as the database says it; new versions replace old ones whole."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
+        self.zones: Mapping[str, ZoneVersion] = MappingProxyType({})
+        self.directory = Directory(MappingProxyType({}), MappingProxyType({}))
+        self._settings = settings
+        self._database = database
+        self._clock = clock
+        self._follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
+        self._sightings: deque[Sighting] = deque(maxlen=MOST_SIGHTINGS)
+
+    def seen(self, sighting: Sighting) -> None:
+        """Take note of an exchange; the oldest notes give way where nobody writes them down."""
+        self._sightings.append(sighting)
+
+    def follow(self, announce: Callable[[str], None], stop: threading.Event) -> None:
+        """Follow the database until `stop` is set; a failure is logged, and what was held is served on."""
+        watch = Watch(self._database)
+        noted_at = reloaded_at = -RELOADED_EVERY
+        try:
+            while not stop.is_set():
+                try:
+                    if watch.changed() or time.monotonic() - reloaded_at > RELOADED_EVERY:
+                        self.refresh(announce)
+                        reloaded_at = time.monotonic()
+                    if self._sightings and time.monotonic() - noted_at > NOTED_EVERY:
+                        self.note()
+                        noted_at = time.monotonic()
+                except SQLAlchemyError:
+                    log.exception("the database cannot be followed; what is held is served on")
+                    stop.wait(RETRY)
+                stop.wait(0.02)
+        finally:
+            watch.close()
+
+    def refresh(self, announce: Callable[[str], None]) -> None:
+        """Read what is new, put it in place, and tell subscribers of zones that have a new serial."""
+        with self._database.read() as session:
+            self.directory = directory.load(session, self._settings.secret_key_path, self._clock())
+            changed = self._follower.refresh(session)
+        self.zones = self._follower.zones
+        for zone in changed:
+            announce(zone)
+
+    def note(self) -> None:
+        """Write down what clients did since the last time."""
+        batch = [self._sightings.popleft() for _ in range(len(self._sightings))]
+        with self._database.write() as session:
+            deliveries.record(session, batch)
