@@ -12,6 +12,10 @@ from sqlalchemy.orm import Session
 from app.db import Database
 from app.errors import Fault, StaleVersion, Unprocessable, VersionRequired
 
+HIGHEST_ROW = 2**63 - 1
+"""No row of any database has a larger number."""
+
+MOST_DIGITS = 18
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -60,7 +64,7 @@ def get_expected_version(if_match: Annotated[str | None, Header()] = None) -> Ex
     text = if_match.strip()
     if text == "*":
         return ExpectedVersion(None)
-    if len(text) > 2 and text[0] == text[-1] == '"' and text[1:-1].isdecimal():  # noqa: PLR2004 - two quotes
+    if text[:1] == text[-1:] == '"' and text[1:-1].isdecimal() and len(text) <= MOST_DIGITS:
         return ExpectedVersion(int(text[1:-1]))
     raise StaleVersion(f"If-Match {text[:40]!r} is not a version that was ever shown")
 
@@ -100,7 +104,10 @@ def encode_cursor(key: int) -> str:
 def decode_cursor(cursor: str) -> int:
     """The place a cursor stands for; raises Unprocessable for text that is none."""
     try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error) as error:
+        key = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        key = -1
+    if not 0 <= key <= HIGHEST_ROW:
         fault = Fault(rule="cursor", value=cursor, pointer="/cursor")
-        raise Unprocessable(f"{cursor!r} is not a cursor of this list", faults=(fault,)) from error
+        raise Unprocessable(f"{cursor!r} is not a cursor of this list", faults=(fault,))
+    return key

@@ -15,7 +15,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import lifeline, migrate, problems
 from app.answers.router import router as answers_router
@@ -145,7 +146,21 @@ class BodyLimit:
             answer = problems.problem("too_large", f"a body has at most {self._limit} octets")
             await answer(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        """The same for a body that does not say how long it is: it is cut off where it has become too long."""
+        left = self._limit
+
+        async def counted() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, f"a body has at most {self._limit} octets")
+            return message
+
+        return counted
 
 
 def serve(settings: Settings, database: Database, *, publishing: bool) -> None:

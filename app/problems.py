@@ -74,7 +74,7 @@ def problem(
         "title": known.en,
         "title_id": known.id,
         "status": known.status,
-        "detail": detail,
+        "detail": _printable(detail),
         "code": code,
     }
     if faults:
@@ -95,7 +95,14 @@ def install(app: FastAPI) -> None:
 
 def _fault(fault: Fault) -> dict[str, object]:
     fields = {"pointer": fault.pointer, "line": fault.line, "value": fault.value, "rule": fault.rule}
-    return {key: value for key, value in fields.items() if value is not None}
+    return {
+        key: _printable(value) if isinstance(value, str) else value for key, value in fields.items() if value is not None
+    }
+
+
+def _printable(text: str) -> str:
+    """Text that UTF-8 can carry: JSON may hold half of a surrogate pair, which it cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _app_error(_request: Request, error: Exception) -> JSONResponse:
@@ -145,7 +152,9 @@ def _bug(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def _pointer(location: Sequence[int | str]) -> str:
-    return "/" + "/".join(str(part) for part in location if part != "body")
+    """A JSON pointer (RFC 6901) to a value of the body, or the name of a parameter in the same form."""
+    parts = (str(part)[:200].replace("~", "~0").replace("/", "~1") for part in location[1:])
+    return "".join(f"/{_printable(part)}" for part in parts)
 
 
 def _shown(value: object) -> str | None:

@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from app.answers import documents
 from app.answers.names import explain, history
@@ -14,6 +13,7 @@ from app.errors import Fault, Unprocessable
 from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
+from app.orders.schemas import Moment
 
 router = APIRouter(prefix="/api/v1")
 
@@ -28,7 +28,7 @@ def read_name(
     session: SessionDep,
     now: NowDep,
     request: Request,
-    at: AwareDatetime | None = None,
+    at: Moment | None = None,
 ) -> dict[str, Any]:
     """`at` asks about a past moment: what had been recorded and decided then. Without a token, a redacted answer."""
     answer = explain(session, name, _past(at, now))
@@ -49,7 +49,7 @@ def list_events(
     page: PageDep,
     type_: Annotated[EventType | None, Query(alias="type")] = None,
     by: Annotated[str | None, Query(max_length=63)] = None,
-    until: AwareDatetime | None = None,
+    until: Moment | None = None,
 ) -> dict[str, Any]:
     events = journal.page(session, after=page.after, limit=page.limit + 1, type_=type_, actor=by, until=until)
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])

@@ -1,11 +1,10 @@
 """Authorisation, declared on every route: `allow(...)` for roles, `PUBLIC` for everybody."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 from app.auth import tokens
 from app.deps import get_database, get_now
@@ -80,16 +79,26 @@ class Public:
 Everybody = Annotated[Actor | None, Depends(Public())]
 
 
+FILES = frozenset({"/api/openapi.json", "/api/static"})
+"""What is served without any code of a route: the same for everybody, and known to hold no secret."""
+
+
 def check_declared(app: FastAPI) -> None:
-    """Raise UndeclaredRoute, naming them, where routes of `app` do not say who may use them."""
-    undeclared = [route.path for route in _api_routes(app) if not _declares(route.dependant)]
+    """Raise UndeclaredRoute, naming them, where routes of `app` do not say who may use them.
+
+    A route that takes no dependencies (a mount, a web socket, a plain Starlette route) cannot say it, and must stand
+    in `FILES`. Routers are looked into, however deep they are included.
+    """
+    undeclared = [
+        str(route.path)
+        for route in iter_route_contexts(app.routes)
+        if route.path not in FILES and not _declares(getattr(route, "dependant", None))
+    ]
     if undeclared:
         raise UndeclaredRoute(f"no authorisation declared on {', '.join(undeclared)}")
 
 
-def _api_routes(app: FastAPI) -> Iterator[APIRoute]:
-    return (route for route in app.routes if isinstance(route, APIRoute))
-
-
-def _declares(dependant: Dependant) -> bool:
+def _declares(dependant: Dependant | None) -> bool:
+    if dependant is None:
+        return False
     return isinstance(dependant.call, Allow | Public) or any(map(_declares, dependant.dependencies))

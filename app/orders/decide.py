@@ -5,13 +5,13 @@ import datetime as dt
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
-from app.errors import Conflict, Fault, Unprocessable, faults_of
+from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.orders import plan, states, targets
 from app.orders.guarding import Guard
-from app.orders.models import Order, OrderKind, OrderState
+from app.orders.models import Order, OrderState
 from app.orders.schemas import MAX_TARGETS, Decide
 from resolver_policy.errors import PolicyError
 
@@ -24,7 +24,7 @@ def approve(session: Session, actor: Actor, order: Order, command: Decide, now: 
     """
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
-    refuse_useless_exception(session, order)
+    plan.refuse_useless_exception(session, order)
     _check_plan(session, order, command, guard)
     states.revise(order)
     order.decided_at = now
@@ -59,17 +59,6 @@ def reject(session: Session, actor: Actor, order: Order, command: Decide, now: d
     )
     session.flush()
     return order
-
-
-def refuse_useless_exception(session: Session, order: Order) -> None:
-    """Raise Conflict where an exception meets a block of equal specificity: the block would win, always."""
-    if order.kind != OrderKind.EXCEPTION:
-        return
-    useless = plan.blocks_of_equal_specificity(session, order)
-    if useless:
-        faults = [Fault("exception_not_specific", name, "/targets") for name in useless]
-        detail = f"{useless[0]} is blocked just as specifically, so the exception would do nothing"
-        raise Conflict(detail, code="exception_not_specific", faults=faults)
 
 
 def _check_plan(session: Session, order: Order, command: Decide, guard: Guard) -> None:

@@ -68,7 +68,7 @@ class Verdicts:
         self._next(REFUSED)
         self.counts[Verdict.REFUSED] += 1
 
-    def accept(self, _line: int) -> None:
+    def accept(self) -> None:
         self.counts[Verdict.ACCEPTED] += 1
 
     def unchanged(self, line: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.errors import Conflict, Fault, NotFound, Unprocessable
+from app.errors import Conflict, Fault, NotFound, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
@@ -14,6 +14,7 @@ from app.orders import states, targets, touched
 from app.orders.models import Ground, Order, OrderState, TargetRow
 from app.orders.schemas import Lift, PlanLift, TargetIn
 from resolver_policy import names
+from resolver_policy.errors import PolicyError
 
 LIFTABLE = (OrderState.SCHEDULED, OrderState.ACTIVE)
 
@@ -67,10 +68,14 @@ def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, n
 def _release(session: Session, order: Order, wanted: Sequence[TargetIn], now: dt.datetime) -> list[dict[str, str]]:
     released = []
     for index, target in enumerate(wanted):
-        name = names.canonical(target.name)
+        pointer = f"/targets/{index}/name"
+        try:
+            name = names.canonical(target.name)
+        except PolicyError as error:
+            raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer=pointer)) from error
         row = _target(session, order, name, targets.match_code(target.match))
         if row is None:
-            fault = Fault("not_a_target", name, f"/targets/{index}")
+            fault = Fault("not_a_target", name, pointer)
             raise NotFound(f"{name} ({target.match}) is not a target of this order", faults=(fault,))
         if row.released_at is not None:
             raise Conflict(f"{name} ({target.match}) was released at {timestamp(row.released_at)}")

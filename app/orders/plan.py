@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from app.errors import Conflict, Fault
 from app.orders import targets
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderKind, OrderState, TargetRow
@@ -129,6 +130,17 @@ def _overridden(guard: Guard, name: str, match: int) -> str | None:
     except HardProtected as error:
         return f"hard: {error.rule}"
     return None
+
+
+def refuse_useless_exception(session: Session, order: Order) -> None:
+    """Raise Conflict where an exception meets a block of equal specificity: the block would win, always."""
+    if order.kind != OrderKind.EXCEPTION:
+        return
+    useless = blocks_of_equal_specificity(session, order)
+    if useless:
+        faults = [Fault("exception_not_specific", name, "/targets") for name in useless]
+        detail = f"{useless[0]} is blocked just as specifically, so the exception would do nothing"
+        raise Conflict(detail, code="exception_not_specific", faults=faults)
 
 
 def blocks_of_equal_specificity(session: Session, order: Order) -> Sequence[str]:

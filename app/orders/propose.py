@@ -13,7 +13,7 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
 from app.journal.merkle import merkle_root
-from app.orders import categories, sops, states, targets
+from app.orders import categories, plan, sops, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Order, OrderKind, OrderState
 from app.orders.schemas import MAX_TARGETS, OrderBody, ProposeOrder, ProposeSample, Withdraw
@@ -39,6 +39,7 @@ def propose(
     order.targets_root = merkle_root(target_line(key, match) for key, match in rows)
     session.flush()
     targets.add(session, order.id, rows)
+    plan.refuse_useless_exception(session, order)
     submit(session, actor, order, command, now)
     return order
 
@@ -193,7 +194,10 @@ def _check_dates(command: OrderBody, now: dt.datetime) -> None:
 
 
 def _check_conditions(command: OrderBody) -> None:
-    if (command.sop is None) == (command.conditions is None) and command.kind is OrderKind.BLOCK:
+    if command.sop is not None and command.conditions is not None:
+        fault = Fault("conditions_or_sop", pointer="/conditions")
+        raise Unprocessable("conditions, or a sop that says them: not both", faults=(fault,))
+    if command.sop is None and command.conditions is None and command.kind is OrderKind.BLOCK:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("a block has a way back: give conditions, or a sop", faults=(fault,))
     tree = condition_tree(command)

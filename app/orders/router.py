@@ -1,6 +1,5 @@
 """`/orders`, `/blocks`, `/categories` and `/sops`."""
 
-import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -15,7 +14,7 @@ from app.orders import decide, documents, lift, plan, propose, queries, sops
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
-from app.orders.schemas import Decide, Lift, PlanLift, ProposeOrder, Withdraw
+from app.orders.schemas import Decide, Lift, Moment, PlanLift, ProposeOrder, Withdraw
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
 
@@ -39,11 +38,9 @@ def get_filter(
     category: str | None = None,
     number: str | None = None,
     text: Annotated[str | None, Query(max_length=200)] = None,
-    review_due_before: dt.datetime | None = None,
+    review_due_before: Moment | None = None,
 ) -> queries.OrderFilter:
-    """Filters of lists of orders; a date without a zone is UTC."""
-    if review_due_before is not None and review_due_before.tzinfo is None:
-        review_due_before = review_due_before.replace(tzinfo=dt.UTC)
+    """Filters of lists of orders."""
     return queries.OrderFilter(state, category, number, text, review_due_before)
 
 

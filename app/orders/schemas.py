@@ -15,6 +15,7 @@ MAX_TARGETS = 1_000
 """Names in one proposal; more go by import."""
 
 MAX_EVIDENCE_OCTETS = 1_048_576
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
 
 
 def one_line(text: str) -> str:
@@ -37,6 +38,14 @@ def paragraph(text: str) -> str:
     return text
 
 
+def in_utc(moment: dt.datetime) -> dt.datetime:
+    """The same moment in UTC; years far enough from either end of the calendar that no time zone leaves it."""
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise ValueError(f"its year is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
+    return moment.astimezone(dt.UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Line = Annotated[str, Field(max_length=2000), AfterValidator(one_line)]
 ShortLine = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -81,7 +90,7 @@ class Override(Schema):
     """Why a soft-protected name, or one under a TLD nobody knows, is blocked all the same, and until when."""
 
     reason: Line
-    expires_at: AwareDatetime
+    expires_at: Moment
 
 
 class OrderBody(Schema):
@@ -95,9 +104,9 @@ class OrderBody(Schema):
     category: Code
     reason: Bilingual
     platform: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] | None = None
-    effective_at: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
-    review_due_at: AwareDatetime
+    effective_at: Moment | None = None
+    expires_at: Moment | None = None
+    review_due_at: Moment
     override: Override | None = None
     conditions: dict[str, Any] | None = None
     sop: SopChoice | None = None
@@ -154,7 +163,7 @@ class PlanLift(Schema):
 
     ground: HandGround
     reason: Line
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 def _base64(text: str) -> str:

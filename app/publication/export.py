@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,9 +91,10 @@ def _write(
         Path(packed.name).chmod(0o640)
         Path(packed.name).replace(path.with_name(path.name + ".gz"))
         Path(plain.name).replace(path)
-    temporary = digest_path.with_name(f".{digest_path.name}.{os.getpid()}")
-    temporary.write_text(f"{hashed.hexdigest()}  {path.name}\n")
-    temporary.replace(digest_path)
+    with _temporary(path.parent) as said:
+        said.write(f"{hashed.hexdigest()}  {path.name}\n".encode())
+        said.flush()
+        Path(said.name).replace(digest_path)
 
 
 def _temporary(folder: Path) -> IO[bytes]:

@@ -57,6 +57,8 @@ class Follower:
             return held
         if held is None or not self._release_id < newest_id or zone.epoch_release_id > self._release_id:
             return self._whole(session, zone, newest_id, serial)
+        if _serial_of(session, zone, self._release_id) != held.serial:  # the database has another past: a restored one
+            return self._whole(session, zone, newest_id, serial)
         return self._forward(session, zone, held, newest_id)
 
     def _whole(self, session: Session, zone: Zone, release_id: int, serial: int) -> ZoneVersion:

@@ -11,7 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import Clock, Database, Watch
 from app.orders import clock as orders_clock
 from app.orders.models import Order
+from app.publication import zones
 from app.publication.publisher import Publisher, anything_touched
+from resolver_policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +27,25 @@ RETRY = 1.0
 def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.Event) -> None:
     """Publish until `stop` is set. A database failure is logged and tried again; nothing that was touched is lost."""
     watch = Watch(database)
-    last_release = -SPACING
+    last_release: float | None = None
     try:
         while not stop.is_set():
             try:
-                last_release = _turn(database, publisher, clock, last_release)
-            except SQLAlchemyError:
+                last_release = _turn(database, publisher, clock, last_release or _last_release(database, clock()))
+                _rest(database, watch, clock, stop, last_release)
+            except (SQLAlchemyError, OSError, PolicyError):
                 log.exception("publishing failed; it will be tried again")
                 stop.wait(RETRY)
-            _rest(database, watch, clock, stop, last_release)
     finally:
         watch.close()
+
+
+def _last_release(database: Database, now: dt.datetime) -> float:
+    """When the newest release was made, by the monotonic clock: a process that was started again keeps the spacing."""
+    with database.read() as session:
+        newest = zones.head(session)
+    age = SPACING if newest is None else (now - newest.published_at).total_seconds()
+    return time.monotonic() - min(max(age, 0.0), SPACING)
 
 
 def _turn(database: Database, publisher: Publisher, clock: Clock, last_release: float) -> float:

@@ -32,7 +32,7 @@ class Publisher:
         self._database = database
         self._marks = marks
         self._settings = settings
-        self._digest: tuple[int, ZoneDigest] | None = None
+        self._digest: tuple[bytes, ZoneDigest] | None = None
 
     def start(self, now: dt.datetime) -> None:
         """Bring zones in line with the settings, and serials above everything that was ever shown."""
@@ -74,13 +74,16 @@ class Publisher:
         session.add(release)
         session.flush()
         serials = zones.assign_serials(session, release, self._marks, now)
-        self._digest = (release_id, digest)
+        self._digest = (release.digest, digest)
         log.info("release %d: %d added, %d removed, %d changed, serials %s", release_id, *counts, serials)
         return serials
 
     def _digest_of(self, session: Session, newest: Release | None) -> ZoneDigest:
-        """The bucket digests of the newest release, from memory if what is there is of that release."""
-        if self._digest is not None and newest is not None and self._digest[0] == newest.id:
+        """The bucket digests of the newest release, from memory if what is there is of that release.
+
+        It is not where the last transaction failed after all, or where another process has published.
+        """
+        if self._digest is not None and newest is not None and self._digest[0] == newest.digest:
             return self._digest[1]
         return ZoneDigest(session)
 

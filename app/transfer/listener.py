@@ -18,7 +18,7 @@ from app.subscribers.directory import Address
 from app.transfer.access import KnownAddresses, address_of
 from app.transfer.exchange import Exchange, Peer, respond
 from app.transfer.feed import Clock, Feed
-from app.transfer.notify import Notifier
+from app.transfer.notify import PAUSES, Notifier
 from app.transfer.precheck import LONGEST_TCP
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ class Limits:
     """Connections in all and of one address, for addresses of subscribers and for others; times in seconds.
 
     A connection may rest `known_idle` between queries and while it does not read; `send_buffer` is in octets.
+    A NOTIFY without an answer is repeated after each of `notify_pauses`.
     """
 
     connections: int = 4096
@@ -42,6 +43,7 @@ class Limits:
     known_idle: float = 120
     unknown_idle: float = 5
     send_buffer: int = 256 * 1024
+    notify_pauses: tuple[float, ...] = PAUSES
 
 
 def bind(host: str, port: int, limits: Limits) -> tuple[socket.socket, socket.socket]:

@@ -49,7 +49,7 @@ class Transfer:
         self._clock = clock
         self._stopping = stop or threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._notifier = Notifier(feed, clock)
+        self._notifier = Notifier(feed, clock, self._limits.notify_pauses)
 
     def run(self, started: Callable[["Transfer"], None] | None = None) -> None:
         """Wait until the feed has zones, bind, call `started` (`port` is the real one by then), and serve.
