@@ -144,6 +144,7 @@ def _prepare_connection(connection: pysqlite3.dbapi2.Connection, _record: Connec
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "recursive_triggers=ON",  # else INSERT OR REPLACE deletes a row without asking its triggers
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "cache_size=-8192",
     ):
@@ -156,7 +157,7 @@ def _begin(connection: Connection) -> None:
 
 
 def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, str]]) -> Iterator[str]:
-    """The statements that make a database refuse: (name, table, UPDATE or DELETE, condition over OLD and NEW, message).
+    """The statements that make a database refuse: (name, table, act, condition over OLD and NEW, message).
 
     Conditions are SQL that SQLite and PostgreSQL read alike.
     """
@@ -167,7 +168,7 @@ def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, 
                 f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
             )
         else:
-            kept = "NEW" if act == "UPDATE" else "OLD"
+            kept = "OLD" if act == "DELETE" else "NEW"
             yield (
                 f"CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
                 f"IF {condition} THEN RAISE EXCEPTION '{message}'; END IF; RETURN {kept}; END $$"

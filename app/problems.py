@@ -96,7 +96,9 @@ def install(app: FastAPI) -> None:
 def _fault(fault: Fault) -> dict[str, object]:
     fields = {"pointer": fault.pointer, "line": fault.line, "value": fault.value, "rule": fault.rule}
     return {
-        key: _printable(value) if isinstance(value, str) else value for key, value in fields.items() if value is not None
+        key: _printable(value) if isinstance(value, str) else value
+        for key, value in fields.items()
+        if value is not None
     }
 
 

@@ -22,7 +22,9 @@ hypothesis_settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-hypothesis_settings.register_profile("soak", hypothesis_settings.get_profile("default"), derandomize=False, max_examples=1000)
+hypothesis_settings.register_profile(
+    "soak", hypothesis_settings.get_profile("default"), derandomize=False, max_examples=1000
+)
 hypothesis_settings.load_profile("default")
 
 

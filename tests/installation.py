@@ -17,7 +17,7 @@ import pytest
 
 from tests.servers import free_port, wait_until
 
-PULIH = (sys.executable, "/tmp/pulih/cli.py")
+PULIH = (sys.executable, "-m", "app.cli")
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The service behind a real HTTP server, with its clock, its database and people who hold a token each."""
 
 import datetime as dt
+import json
 import shutil
 import socket
 import threading
@@ -19,11 +20,16 @@ from app import migrate
 from app.auth import tokens
 from app.db import Clock, Database
 from app.journal.actor import Role, host
+from app.journal.merkle import merkle_root
 from app.main import create_app, make_publisher
 from app.orders import clock as orders_clock
+from app.orders import targets as stored_targets
+from app.orders.propose import draft, submit, target_line
+from app.orders.schemas import OrderIn
 from app.publication.publisher import Publisher
 from app.settings import Settings
 from app.tables import metadata
+from resolver_policy.names import sort_key
 from tests.servers import wait_until
 
 NOW = dt.datetime(2026, 11, 22, 3, 0, tzinfo=dt.UTC)
@@ -122,7 +128,7 @@ class Service:
     def __post_init__(self) -> None:
         self.publisher = make_publisher(self.settings, self.database)
         self.publisher.start(self.clock())
-        self.client = httpx.Client(base_url=self.address, timeout=60)
+        self.client = httpx.Client(base_url=self.address, timeout=60, verify=False)  # no certificates to load
 
     def request(
         self,
@@ -131,14 +137,14 @@ class Service:
         *,
         by: str | None,
         headers: Mapping[str, str] | None = None,
-        **arguments: Any,  # noqa: ANN401 - whatever httpx takes
+        content: str | bytes | None = None,
     ) -> httpx.Response:
         """Send one request; a path that is not absolute is under `/api/v1/`."""
         sent = dict(headers or {})
         if by is not None:
             sent["Authorization"] = f"Bearer {self.tokens[by]}"
         absolute = path if path.startswith("/") else f"/api/v1/{path}"
-        return self.client.request(method, absolute, headers=sent, **arguments)
+        return self.client.request(method, absolute, headers=sent, content=content)
 
     def get(self, path: str, *, by: str | None = "auditor-1", **headers: str) -> httpx.Response:
         return self.request("GET", path, by=by, headers=_header_names(headers))
@@ -150,7 +156,8 @@ class Service:
         sent = _header_names(headers)
         if version is not None:
             sent["If-Match"] = version
-        return self.request("POST", path, by=by, headers=sent, json=body)
+        sent["Content-Type"] = "application/json"
+        return self.request("POST", path, by=by, headers=sent, content=json.dumps(body))
 
     def read(self, path: str, *, by: str | None = "auditor-1") -> Json:
         """The body of a GET that must succeed."""
@@ -169,14 +176,15 @@ class Service:
 
     def block(self, *names: str, **fields: object) -> Json:
         """An active order; `names` are exact, or subtrees where they begin with `*.`."""
-        return self.approve(self.propose(targets=targets(*names), **fields))
+        return self.approve(self.propose(by="operator-1", targets=targets(*names or ("blocked.example",)), **fields))
 
     def exception(self, *names: str, **fields: object) -> Json:
         """An active exception."""
         return self.block(*names, kind="exception", conditions=None, **fields)
 
-    def lift(self, order: Json, *, by: str = "approver-1", **fields: object) -> Json:
-        return self.act(order, "lift", {"ground": "wrong_block", "reason": "a mistake", **fields}, by=by)
+    def lift(self, order: Json, *, by: str = "approver-1", version: str = "*", **fields: object) -> Json:
+        body = {"ground": "wrong_block", "reason": "a mistake", **fields}
+        return self.act(order, "lift", body, by=by, version=version)
 
     def mark(self, condition: Json, act: str, *, by: str, **fields: object) -> Json:
         """A mark on a condition that must succeed."""
@@ -187,6 +195,20 @@ class Service:
         """Claim and verify, by two people."""
         self.mark(condition, "claim", by="operator-1")
         return self.mark(condition, "verify", by="approver-1")
+
+    def propose_many(self, names: Sequence[str], *, by: str = "operator-1", **fields: object) -> Json:
+        """A proposal of more names than one request may carry, as an import makes it; canonical names."""
+        command = OrderIn.model_validate({key: value for key, value in an_order(**fields).items() if key != "targets"})
+        rows = sorted((sort_key(name.removeprefix("*.")), int(name.startswith("*."))) for name in names)
+        with self.database.write() as session:
+            actor = tokens.authenticate(session, self.tokens[by], now=self.clock())
+            order = draft(session, actor, command, self.clock())
+            order.targets_count = len(rows)
+            order.targets_root = merkle_root(target_line(key, match) for key, match in rows)
+            stored_targets.add(session, order.id, rows)
+            submit(session, actor, order, command, self.clock())
+            uid = order.uid
+        return self.read(f"orders/{uid}")
 
     def publish(self) -> dict[str, int]:
         """What the publisher's loop does at one moment: what is due, then what was touched."""

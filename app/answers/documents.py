@@ -16,13 +16,13 @@ def whole(answer: Answer) -> dict[str, Any]:
         "exceptions": [_holder(holder) for holder in answer.exceptions],
         "lifted": [
             {
-                "order_id": order.uid,
-                "order_number": order.number,
-                "sample": order.sample,
-                "at": at,
-                "ground": order.ground,
+                "order_id": lifted.order.uid,
+                "order_number": lifted.order.number,
+                "sample": lifted.order.sample,
+                "at": lifted.at,
+                "ground": lifted.ground,
             }
-            for order, at in answer.lifted
+            for lifted in answer.lifted
         ],
     }
 
@@ -34,8 +34,13 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
         "holders": [_public_holder(holder) for holder in answer.holders],
         "exceptions": [{"order_number": holder.order.number} for holder in answer.exceptions],
         "lifted": [
-            {"order_number": order.number, "sample": order.sample, "at": at, "ground": order.ground}
-            for order, at in answer.lifted
+            {
+                "order_number": lifted.order.number,
+                "sample": lifted.order.sample,
+                "at": lifted.at,
+                "ground": lifted.ground,
+            }
+            for lifted in answer.lifted
         ],
         "how_to_apply": {
             "id": f"Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: {public_url}",

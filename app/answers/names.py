@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,15 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifted:
+    """An order that had let go of the name, when, and on what ground."""
+
+    order: Order
+    at: dt.datetime
+    ground: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Everything about one name at one moment: who held it, nearest first, and who had held it before."""
 
@@ -47,7 +56,7 @@ class Answer:
     blocked: bool
     holders: tuple[Holder, ...]
     exceptions: tuple[Holder, ...]
-    lifted: tuple[tuple[Order, dt.datetime], ...]
+    lifted: tuple[Lifted, ...]
 
 
 def explain(session: Session, text: str, at: dt.datetime) -> Answer:
@@ -62,7 +71,7 @@ def explain(session: Session, text: str, at: dt.datetime) -> Answer:
         targets.decision_of(name, held) is Decision.BLOCK,
         tuple(holder for holder in holders if holder.order.kind == OrderKind.BLOCK),
         tuple(holder for holder in holders if holder.order.kind == OrderKind.EXCEPTION),
-        _lifted(session, key, at),
+        _lifted(session, key, at, {each.order.id for each in held}),
     )
 
 
@@ -101,17 +110,30 @@ def _lift_planned(events: Sequence[Event]) -> dict[str, Any] | None:
     return {"ground": plans[-1]["ground"], "at": plans[-1]["at"]} if plans else None
 
 
-def _lifted(session: Session, key: str, at: dt.datetime) -> tuple[tuple[Order, dt.datetime], ...]:
-    """Orders that had covered the name and had let go of it, latest first, with the moment."""
+def _lifted(session: Session, key: str, at: dt.datetime, holding: Collection[int]) -> tuple[Lifted, ...]:
+    """Orders that had covered the name and had let go of it wholly, latest first."""
     query = (
-        select(Order, TargetRow.released_at, InForce.ended_at)
+        select(Order, TargetRow, InForce)
         .join(TargetRow, TargetRow.order_id == Order.id)
         .join(InForce, InForce.order_id == Order.id)
-        .where(targets.covers(key), Order.kind == OrderKind.BLOCK, InForce.began_at <= at)
+        .where(targets.covers(key), Order.kind == OrderKind.BLOCK, InForce.began_at <= at, Order.id.not_in(holding))
     )
-    gone = {}
-    for order, released_at, ended_at in session.execute(query):
-        ends = [moment for moment in (released_at, ended_at) if moment is not None and moment <= at]
-        if ends:
-            gone[order.id] = (order, min(ends))
-    return tuple(sorted(gone.values(), key=lambda row: row[1], reverse=True))
+    gone: dict[int, Lifted] = {}
+    for order, target, interval in session.execute(query):
+        ends = [moment for moment in (target.released_at, interval.ended_at) if moment is not None and moment <= at]
+        if not ends or min(ends) < interval.began_at:
+            continue
+        if order.id not in gone or gone[order.id].at < min(ends):
+            gone[order.id] = Lifted(order, min(ends), _ground(session, order, target, at))
+    return tuple(sorted(gone.values(), key=lambda row: row.at, reverse=True))
+
+
+def _ground(session: Session, order: Order, target: TargetRow, at: dt.datetime) -> str:
+    """On what ground a target was let go of, as it had been recorded by then."""
+    released = {"name": names.from_key(target.key), "match": str(targets.MATCHES[target.match])}
+    for event in journal.of_orders(session, [order.id], until=at):
+        facts = json.loads(event.body)["facts"]
+        in_part = event.type == EventType.ORDER_LIFTED_IN_PART and released in facts["targets"]
+        if in_part or event.type == EventType.ORDER_ENDED:
+            return str(facts["ground"])
+    raise LookupError(f"order {order.uid} let go of {target.key}, and no event says why")

@@ -27,11 +27,7 @@ class Duration(click.ParamType[dt.timedelta]):
 
     name = "duration"
 
-    def convert(
-        self, value: str | dt.timedelta, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dt.timedelta:
-        if isinstance(value, dt.timedelta):
-            return value
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> dt.timedelta:
         match = re.fullmatch(r"([0-9]{1,6})([dhms])", value)
         if match is None and value != "0":
             self.fail(f"{value!r} is not a duration, as in 7d, 12h, 30m, 45s or 0", param, ctx)

@@ -11,6 +11,7 @@ from app.answers.names import Answer
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
 from app.orders import sops
+from app.orders.models import Order
 from app.publication import export as exporting
 from app.publication import zones
 from resolver_policy import formats, wire
@@ -109,15 +110,18 @@ def _lines(answer: Answer) -> list[str]:
     lines = [f"{answer.name} {state} (at {answer.at:%Y-%m-%d %H:%M:%S %Z})"]
     for holder in answer.holders:
         order = holder.order
-        number = order.number or "an order without a number"
-        lines.append(f"  held by {number} of {order.authority}, since {holder.since:%Y-%m-%d %H:%M %Z}")
+        lines.append(f"  held by {_called(order)}, of {order.authority}, since {holder.since:%Y-%m-%d %H:%M %Z}")
         lines.append(f"    reason: {order.reason_en}")
         if holder.left:
             lines.append("    to be met: " + ", ".join(str(row.code) for row in holder.left))
         if holder.lift_planned is not None:
             lines.append(f"    lift planned: {holder.lift_planned['at'] or 'moment not chosen yet'}")
-    lines += [f"  kept open by {holder.order.number or holder.order.uid}" for holder in answer.exceptions]
-    lines += [
-        f"  lifted {at:%Y-%m-%d %H:%M %Z}: {order.ground} ({order.number or order.uid})" for order, at in answer.lifted
-    ]
+    lines += [f"  kept open by {_called(holder.order)}" for holder in answer.exceptions]
+    for gone in answer.lifted:
+        lines.append(f"  lifted {gone.at:%Y-%m-%d %H:%M %Z}: {gone.ground} ({_called(gone.order)})")
     return lines
+
+
+def _called(order: Order) -> str:
+    number = order.number or "an order without a number"
+    return f"{number}, a sample replayed from news reports" if order.sample else number

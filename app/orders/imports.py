@@ -33,7 +33,7 @@ HOLDING = (OrderState.PROPOSED, OrderState.SCHEDULED, OrderState.ACTIVE)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a list is imported: the match of all its names; a dry run stores nothing; `partial` leaves refused lines out."""
+    """The match of all names of a list; a dry run stores nothing; `partial` stores the good lines without the others."""
 
     match: Match = Match.SUBTREE
     dry_run: bool = False
@@ -63,9 +63,11 @@ class Imported:
         bad = self.verdicts.counts[Verdict.REFUSED]
         if not bad:
             return Unprocessable("the list holds no name")
-        items = self.verdicts.shown(self.lines, self.rules, refused=FAULTS_SHOWN, others=0)
+        items = list(self.verdicts.items(self.lines, self.rules, refused=FAULTS_SHOWN, others=0))
         faults = [Fault(item["rule"], item["input"], line=item["line"]) for item in items]
-        detail = f"{bad} of {self.verdicts.total} lines are refused, so nothing was stored; the first: {items[0]['detail']}"
+        detail = (
+            f"{bad} of {self.verdicts.total} lines are refused, so nothing was stored; the first: {items[0]['detail']}"
+        )
         return Unprocessable(detail, code=items[0]["code"], faults=faults)
 
     def summary(self) -> dict[str, Any]:
@@ -76,7 +78,7 @@ class Imported:
 
     def document(self) -> dict[str, Any]:
         """The answer over HTTP: every refused line and the first others, up to what an answer should carry."""
-        items = self.verdicts.shown(self.lines, self.rules, refused=REFUSED_SHOWN, others=OTHERS_SHOWN)
+        items = list(self.verdicts.items(self.lines, self.rules, refused=REFUSED_SHOWN, others=OTHERS_SHOWN))
         return {**self.summary(), "items": items, "items_left_out": self.verdicts.total - len(items)}
 
 

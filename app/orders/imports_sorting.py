@@ -4,11 +4,14 @@ import heapq
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import IO, Self
 
 ENTRIES_IN_ONE_RUN = 100_000
 LINE_DIGITS = 10
+
+_new_run = partial(tempfile.TemporaryFile, "w+", encoding="ascii", newline="\n")
 
 
 class KeySorter:
@@ -42,7 +45,7 @@ class KeySorter:
 
     def _spill(self) -> None:
         self._current.sort()
-        run = self._files.enter_context(tempfile.TemporaryFile("w+", encoding="ascii", newline="\n"))
+        run = self._files.enter_context(_new_run())
         run.writelines(self._current)
         self._runs.append(run)
         self._current = []

@@ -33,7 +33,9 @@ def open_order(database: Database, actor: Actor, command: OrderIn, now: dt.datet
         return propose.draft(session, actor, command, now).id
 
 
-def add(database: Database, order_id: int, rows: Sequence[tuple[str, int]], first_ordinal: int, now: dt.datetime) -> None:
+def add(
+    database: Database, order_id: int, rows: Sequence[tuple[str, int]], first_ordinal: int, now: dt.datetime
+) -> None:
     """Store the next (key, match code) pairs; raises Conflict where the order was swept away."""
     with database.write() as session:
         _date(session, order_id, now)

@@ -50,22 +50,25 @@ class Rules:
 
 @dataclass(slots=True)
 class Verdicts:
-    """The marks of all lines, and how many of each verdict there are."""
+    """The marks of all lines, how many hold something (`total`), and how many of each verdict there are."""
 
-    marks: array[int] = field(default_factory=lambda: array("i"))
+    marks: "array[int]" = field(default_factory=lambda: array("i"))
     counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    total: int = 0
 
     def empty(self) -> None:
         """The next line holds nothing."""
-        self._next(EMPTY)
+        self._mark_next(EMPTY)
 
     def named(self) -> None:
         """The next line holds a name; what becomes of it is said later."""
-        self._next(ACCEPTED)
+        self._mark_next(ACCEPTED)
+        self.total += 1
 
     def refuse(self) -> None:
         """The next line is refused."""
-        self._next(REFUSED)
+        self._mark_next(REFUSED)
+        self.total += 1
         self.counts[Verdict.REFUSED] += 1
 
     def accept(self) -> None:
@@ -84,35 +87,27 @@ class Verdicts:
         self.marks[line - 1] = HELD_ABOVE if by_line is None else -by_line
         self.counts[Verdict.COVERED] += 1
 
-    def items(self, lines: Lines, rules: Rules) -> Iterator[dict[str, Any]]:
-        """A document for each line that holds something, in the order of the file; the list is read again for it."""
-        for line, mark in zip(lines(), self.marks, strict=False):
-            if mark != EMPTY:
-                yield item(line, mark, rules)
+    def items(
+        self, lines: Lines, rules: Rules, *, refused: int = MOST_LINES, others: int = MOST_LINES
+    ) -> Iterator[dict[str, Any]]:
+        """A document for each line that holds something, in the order of the file, which is read again for it.
 
-    def shown(self, lines: Lines, rules: Rules, *, refused: int, others: int) -> list[dict[str, Any]]:
-        """The first items: so many that are refused, and so many that are not."""
+        At most so many that are refused, and so many that are not; it ends as soon as there are no more of either.
+        """
         left = {True: min(refused, self.counts[Verdict.REFUSED]), False: min(others, self.not_refused)}
-        found = []
         for line, mark in zip(lines(), self.marks, strict=False):
             if not any(left.values()):
                 break
             if mark != EMPTY and left[mark == REFUSED]:
                 left[mark == REFUSED] -= 1
-                found.append(item(line, mark, rules))
-        return found
-
-    @property
-    def total(self) -> int:
-        """Lines that hold something."""
-        return sum(self.counts.values())
+                yield item(line, mark, rules)
 
     @property
     def not_refused(self) -> int:
         """Lines that hold a good name, stored or not."""
         return self.total - self.counts[Verdict.REFUSED]
 
-    def _next(self, mark: int) -> None:
+    def _mark_next(self, mark: int) -> None:
         if len(self.marks) >= MOST_LINES:
             raise TooLarge(f"the list has more than {MOST_LINES} lines")
         self.marks.append(mark)

@@ -35,6 +35,9 @@ from app.orders.schemas import (
 
 CASES = ("telegram-2017",)
 
+MARK = {"sample": True}
+"""In the facts of every event that only a sample has."""
+
 
 class Stage(StrEnum):
     """How far a case is replayed; later stages include the earlier ones."""
@@ -164,10 +167,6 @@ def steps_until(case: Case, until: Stage) -> tuple[Step, ...]:
     """The steps of a stage and of all before it."""
     stages = list(Stage)
     return tuple(step for step in case.steps if stages.index(step.stage) <= stages.index(until))
-
-
-MARK = {"sample": True}
-"""In the facts of every event that only a sample has."""
 
 
 def _principals(session: Session, case: Case) -> dict[str, Actor]:

@@ -58,7 +58,19 @@ class RuleSpan(Base):
     __table_args__ = (
         Index("uq_rule_spans_key_from_release", "key", "from_release", unique=True),
         Index("ix_rule_spans_from_release", "from_release"),
-        Index("ix_rule_spans_to_release", "to_release"),
+        Index(
+            "ix_rule_spans_to_release",
+            "to_release",
+            sqlite_where=text("to_release IS NOT NULL"),
+            postgresql_where=text("to_release IS NOT NULL"),
+        ),
+        Index(
+            "uq_rule_spans_head",
+            "key",
+            unique=True,
+            sqlite_where=text("to_release IS NULL"),
+            postgresql_where=text("to_release IS NULL"),
+        ),
         Index(
             "ix_rule_spans_bucket",
             "bucket",

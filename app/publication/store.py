@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 
-from sqlalchemy import CTE, ColumnElement, Select, Text, and_, column, exists, insert, select, update, values
+from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.orders import targets
-from app.orders.models import Order, TargetRow
+from app.orders.models import TargetRow
 from app.publication.models import RuleSpan
 from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
@@ -16,6 +17,18 @@ from resolver_policy.rules import Cell, effective
 from resolver_policy.targets import Decision, Match
 
 BUCKETS = 65_536
+
+CELLS = """
+SELECT targets.key, targets.match, orders.kind FROM subtrees
+LEFT JOIN targets ON targets.key >= first_key AND targets.key < past_key AND targets.released_at IS NULL
+LEFT JOIN orders ON orders.id = targets.order_id AND orders.state = 'active'
+ORDER BY targets.key
+"""
+RULES = """
+SELECT rule_spans.key, rule_spans.own, rule_spans.wild FROM subtrees
+LEFT JOIN rule_spans ON rule_spans.key >= first_key AND rule_spans.key < past_key AND rule_spans.to_release IS NULL
+ORDER BY rule_spans.key
+"""
 
 
 class DatabaseRules:
@@ -33,17 +46,9 @@ class DatabaseRules:
         return found
 
     def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
-        ranges = _ranges(roots)
-        query = (
-            select(TargetRow.key, TargetRow.match, Order.kind)
-            .select_from(ranges)
-            .join(TargetRow, and_(TargetRow.key >= ranges.c.first, TargetRow.key < ranges.c.end))
-            .join(Order, Order.id == TargetRow.order_id)
-            .where(targets.is_active())
-            .order_by(TargetRow.key)
-        )
-        rows = self._session.execute(query)
-        return _folded((key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows)
+        rows = self._session.execute(_subtrees(CELLS, len(roots)), _bounds(roots))
+        active = (row for row in rows if row.kind is not None)
+        return _folded((key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in active)
 
     def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
         found: dict[str, Rule] = {}
@@ -52,15 +57,8 @@ class DatabaseRules:
         return found
 
     def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
-        ranges = _ranges(roots)
-        query = (
-            select(RuleSpan.key, RuleSpan.own, RuleSpan.wild)
-            .select_from(ranges)
-            .join(RuleSpan, and_(RuleSpan.key >= ranges.c.first, RuleSpan.key < ranges.c.end))
-            .where(RuleSpan.to_release.is_(None))
-            .order_by(RuleSpan.key)
-        )
-        return _rules(self._session, query)
+        rows = self._session.execute(_subtrees(RULES, len(roots)), _bounds(roots))
+        return ((key, Rule(Decision(own), Decision(wild))) for key, own, wild in rows if key is not None)
 
     def has_rule_below(self, key: str) -> bool:
         below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), RuleSpan.to_release.is_(None))
@@ -139,7 +137,17 @@ def _folded(rows: Iterator[tuple[str, Match, Decision]]) -> Iterator[tuple[str, 
         yield key, effective((match, decision) for _, match, decision in same)
 
 
-def _ranges(roots: Sequence[str]) -> CTE:
-    """The subtrees of `roots` as a table of key ranges."""
-    table = values(column("first", Text), column("end", Text), name="subtrees")
-    return table.data([(root, names.subtree_end(root)) for root in roots]).cte("subtrees")
+@cache
+def _subtrees(query: str, count: int) -> TextClause:
+    """A query over `subtrees`, a table of `count` key ranges; made once for each count, so that it is compiled once.
+
+    Tables are joined to it from the left, and what a range does not find is left out afterwards: with an inner join
+    a planner that has no statistics may walk the whole table instead of the ranges.
+    """
+    ranges = ", ".join(f"(:first_{index}, :past_{index})" for index in range(count))
+    return text(f"WITH subtrees (first_key, past_key) AS (VALUES {ranges}) {query}")
+
+
+def _bounds(roots: Sequence[str]) -> dict[str, str]:
+    firsts = {f"first_{index}": root for index, root in enumerate(roots)}
+    return firsts | {f"past_{index}": names.subtree_end(root) for index, root in enumerate(roots)}

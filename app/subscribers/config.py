@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound, SettingInvalid, Unprocessable
+from app.errors import Conflict, NotFound, SettingInvalid, Unprocessable
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
@@ -36,16 +36,20 @@ class PrintConfig:
 def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetime, *, settings: Settings) -> str:
     """Give the text and record that it was printed, with the name of the key whose secret is in it.
 
-    Raises NotFound for the subscriber or zone, Unprocessable for a release it is not written for, SettingInvalid
-    where no address of ours is known that a resolver could ask, or the secret cannot be opened.
+    Raises NotFound for the subscriber or zone, Conflict where its key is missing, Unprocessable for a release it
+    is not written for, SettingInvalid where no address of ours is known that a resolver could ask, or the secret
+    cannot be opened.
     """
     snippet = _snippet(command.software)
     row = live_by_name(session, command.name)
+    tsig = keys.opened(session, row, settings.secret_key_path)
+    if row.keyed and tsig is None:
+        raise Conflict(f"{row.name} has to sign and has no key: `pulih subscriber rotate-key {row.name}`")
     facts = Facts(
         subscriber=row.name,
         zone=_zone(settings, command.zone),
         server=_server(settings),
-        tsig=keys.opened(session, row, settings.secret_key_path),
+        tsig=tsig,
         addresses=tuple(json.loads(row.addresses)),
         notify=tuple(json.loads(row.notify)),
         release=_release(snippet, command.release),

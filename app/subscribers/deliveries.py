@@ -49,7 +49,10 @@ def record(session: Session, sightings: Sequence[Sighting]) -> None:
 def of(session: Session, subscriber_id: int, zone: str) -> Delivery:
     """The one row of a subscriber and a zone, made where there is none."""
     row = session.get(Delivery, (subscriber_id, zone))
-    return row or _new(session, subscriber_id, zone)
+    if row is None:
+        row = _new(session, subscriber_id, zone)
+        session.flush()
+    return row
 
 
 def _fold(row: Delivery, sighting: Sighting) -> None:

@@ -132,9 +132,9 @@ class Streams:
             await self._admit(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError) as exc:
             log.debug("connection ended: %r", exc)
+            _break_off(writer)
         finally:
             self._tasks.discard(task)
-            writer.transport.abort()
 
     async def close(self) -> None:
         """Break off whatever is open."""
@@ -144,14 +144,11 @@ class Streams:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peername = writer.get_extra_info("peername")
-        if peername is None:
-            return
-        address = address_of(peername[0])
+        address = address_of(writer.get_extra_info("peername")[0])
         known = bool(self._known.names(self._feed.directory, address))
         if not self._has_room(address, known=known):
             log.info("connection of %s refused: too many are open", address)
-            return
+            raise ConnectionAbortedError("too many connections")
         idle = self._limits.known_idle if known else self._limits.unknown_idle
         self._count(address, 1, known=known)
         try:
@@ -223,6 +220,12 @@ class Streams:
                     raise ConnectionAbortedError("the key was revoked")
         if parts:
             yield b"".join(parts)
+
+
+def _break_off(writer: asyncio.StreamWriter) -> None:
+    """Drop a connection at once; one that is closed with nothing left to send is over already."""
+    if writer.transport.get_write_buffer_size() or not writer.is_closing():
+        writer.transport.abort()
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes | None:

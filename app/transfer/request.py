@@ -5,6 +5,7 @@ and nothing is decoded that is not used.
 """
 
 from dataclasses import dataclass
+from struct import unpack_from
 from typing import NamedTuple
 
 import dns.exception
@@ -16,6 +17,7 @@ from app.transfer.precheck import HEADER_LENGTH, RD, Header
 TYPE_SOA, TYPE_OPT, TYPE_TSIG = 6, 41, 250
 CLASS_IN, CLASS_ANY = 1, 255
 DO = 0x8000
+OPTION_HEAD = 4
 
 
 class MalformedError(Exception):
@@ -148,10 +150,14 @@ def _additional(parser: dns.wire.Parser, records: list[_Record]) -> tuple[Edns |
 
 
 def _edns(record: _Record, data: dns.wire.Parser) -> Edns:
-    options = []
-    while data.remaining():
-        code, length = data.get_struct("!HH")
-        options.append((int(code), data.get_bytes(length)))
+    """Read the options with as little as it takes: a query has room for a thousand of them."""
+    options, at = [], record.start
+    while at + OPTION_HEAD <= record.end:
+        code, length = unpack_from("!HH", data.wire, at)
+        at += OPTION_HEAD + length
+        options.append((code, data.wire[at - length : at]))
+    if at != record.end:
+        raise MalformedError("an option that does not end with its record")
     return Edns(record.rclass, record.ttl >> 16 & 0xFF, record.ttl & 0xFFFF, tuple(options))
 
 

@@ -38,7 +38,32 @@ PROPOSED_COLUMNS = (
     "proposed_by_id",
 )
 
+CONDITION_COLUMNS = (
+    "id",
+    "uid",
+    "order_id",
+    "position",
+    "parent_position",
+    "op",
+    "code",
+    "text_id",
+    "text_en",
+    "responsible_party",
+    "gating",
+    "kind",
+)
+
 REFUSALS = (
+    (
+        "events_insert",
+        "events",
+        "INSERT",
+        (
+            "NEW.seq <> (SELECT size FROM journal_head WHERE id = 1)"
+            " OR EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq)"
+        ),
+        "the journal has no gap, and no second event of one number",
+    ),
     ("events_update", "events", "UPDATE", "1 = 1", "the journal is append-only"),
     ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
     ("journal_head_delete", "journal_head", "DELETE", "1 = 1", "the journal only grows"),
@@ -68,6 +93,7 @@ REFUSALS = (
         (
             "OLD.approved_by_id IS NOT NULL AND NEW.approved_by_id IS DISTINCT FROM OLD.approved_by_id"
             " OR OLD.state IN ('ended','withdrawn','rejected') AND NEW.state <> OLD.state"
+            " OR OLD.state <> 'importing' AND NEW.state = 'importing'"
         ),
         "a decision stands",
     ),
@@ -96,6 +122,34 @@ REFUSALS = (
         "OLD.ended_at IS NOT NULL OR NEW.order_id <> OLD.order_id OR NEW.began_at <> OLD.began_at",
         "an interval is ended once",
     ),
+    (
+        "conditions_delete",
+        "conditions",
+        "DELETE",
+        "(SELECT state FROM orders WHERE orders.id = OLD.order_id) <> 'importing'",
+        "a condition is never deleted",
+    ),
+    (
+        "conditions_update",
+        "conditions",
+        "UPDATE",
+        " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in CONDITION_COLUMNS),
+        "what a condition asks for is immutable",
+    ),
+    ("tokens_delete", "tokens", "DELETE", "1 = 1", "a token is revoked, never deleted"),
+    (
+        "tokens_update",
+        "tokens",
+        "UPDATE",
+        (
+            "NEW.digest <> OLD.digest OR NEW.principal_id <> OLD.principal_id"
+            " OR OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at"
+        ),
+        "a token keeps its holder, and stays revoked",
+    ),
+    ("zone_serials_update", "zone_serials", "UPDATE", "1 = 1", "a serial is never changed"),
+    ("zone_serials_delete", "zone_serials", "DELETE", "1 = 1", "a serial is never taken back"),
+    ("rule_spans_delete", "rule_spans", "DELETE", "1 = 1", "what was published is kept for ever"),
     ("evidence_update", "evidence", "UPDATE", "1 = 1", "evidence is never changed"),
     ("evidence_delete", "evidence", "DELETE", "1 = 1", "evidence is never deleted"),
     ("releases_update", "releases", "UPDATE", "1 = 1", "a release is never changed"),
@@ -185,7 +239,22 @@ def create_tables() -> None:
         postgresql_where=sa.text("to_release IS NULL"),
     )
     op.create_index("ix_rule_spans_from_release", "rule_spans", ["from_release"], unique=False)
-    op.create_index("ix_rule_spans_to_release", "rule_spans", ["to_release"], unique=False)
+    op.create_index(
+        "ix_rule_spans_to_release",
+        "rule_spans",
+        ["to_release"],
+        unique=False,
+        sqlite_where=sa.text("to_release IS NOT NULL"),
+        postgresql_where=sa.text("to_release IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_rule_spans_head",
+        "rule_spans",
+        ["key"],
+        unique=True,
+        sqlite_where=sa.text("to_release IS NULL"),
+        postgresql_where=sa.text("to_release IS NULL"),
+    )
     op.create_index("uq_rule_spans_key_from_release", "rule_spans", ["key", "from_release"], unique=True)
     op.create_table(
         "subscribers",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from resolver_policy.delta import Rule
 from resolver_policy.wire import Zone
@@ -26,11 +27,6 @@ class Format:
 
 def in_pieces(lines: Iterable[str]) -> Iterator[str]:
     """Join lines, each with its newline, into pieces of some 50 kB."""
-    held: list[str] = []
-    for line in lines:
-        held.append(line)
-        if len(held) == LINES_AT_ONCE:
-            yield "".join(held)
-            held.clear()
-    if held:
-        yield "".join(held)
+    rest = iter(lines)
+    while piece := "".join(islice(rest, LINES_AT_ONCE)):
+        yield piece

@@ -9,7 +9,7 @@ import dns.zonefile
 import pytest
 
 from resolver_policy import formats
-from resolver_policy.delta import Rule
+from resolver_policy.delta import EMPTY_RULE, Rule
 from resolver_policy.errors import NameInvalid
 from resolver_policy.formats import domains, rpz
 from resolver_policy.wire import Soa, Zone
@@ -103,6 +103,10 @@ def test_odd_mailbox_and_server_names_are_escaped_by_the_library() -> None:
 def test_no_format_writes_a_name_outside_the_zone_contract(chosen: formats.Format, bad: str) -> None:
     with pytest.raises(NameInvalid):
         text(chosen, {bad: SUBTREE})
+
+
+def test_rule_without_records_is_no_line() -> None:
+    assert text(rpz.FORMAT, {"me.t.": EMPTY_RULE}) == text(rpz.FORMAT, {})
 
 
 def test_formats_are_found_by_name() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.db import Database
-from app.errors import NotFound, SettingInvalid, Unprocessable
+from app.errors import Conflict, NotFound, SettingInvalid, Unprocessable
 from app.settings import Settings
 from app.subscribers.config import PrintConfig, config
 from app.subscribers.keys import Algorithm, RotateKey, rotate
+from app.subscribers.models import SubscriberRow
 from app.subscribers.seal import SecretKey
 from tests.servers import find, named_config
 from tests.subscribers.worlds import ROOT, facts_of, journal_text, registered
@@ -288,3 +289,21 @@ def test_a_wrong_key_file_prints_nothing(
     with pytest.raises(SettingInvalid, match="does not open the secret"):
         printed(database, settings, now)
     assert facts_of(database, "subscriber.config_printed") == []
+
+
+def test_a_subscriber_that_must_sign_and_has_no_key_gets_no_text_without_one(
+    database: Database, settings: Settings, now: dt.datetime, secret_key: SecretKey
+) -> None:
+    """Illustrative subscribers of a sample are such."""
+    with database.write() as session:
+        row = SubscriberRow(
+            name="isp-one", addresses='["127.0.0.1/32"]', notify="[]", keyed=True, created_at=now, removed_at=None
+        )
+        session.add(row)
+
+    with pytest.raises(Conflict, match="isp-one has to sign and has no key: `pulih subscriber rotate-key isp-one`"):
+        printed(database, settings, now)
+    with database.write() as session:
+        tsig = rotate(session, ROOT, RotateKey("isp-one", dt.timedelta(0)), now, secret_key=secret_key)
+    assert tsig.algorithm == "hmac-sha256"
+    assert f'key "{tsig.name}"' in printed(database, settings, now)

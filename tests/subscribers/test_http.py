@@ -2,24 +2,21 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from app import problems
 from app.auth import tokens
-from app.auth.access import check_declared
 from app.db import Database
 from app.journal.actor import Role
+from app.main import create_app
 from app.settings import Settings
 from app.subscribers import documents, queries
 from app.subscribers.deliveries import record
 from app.subscribers.keys import RotateKey, rotate
 from app.subscribers.register import remove
-from app.subscribers.router import router
 from app.subscribers.seal import SecretKey
 from app.subscribers.sighting import Sighting, SightingKind
 from tests.subscribers.serving import serving
@@ -49,14 +46,7 @@ def api(database: Database, settings: Settings, now: dt.datetime) -> Iterator[Ap
     """Three releases an hour ago, `isp-one` without a key, and every role; the clock stands at `now`."""
     published(database, ZONE, [(100, now - 60 * MINUTE), (101, now - 20 * MINUTE), (102, now - 10 * MINUTE)])
     added = registered(database, "isp-one", "127.0.0.0/8", now=now - 60 * MINUTE, notify=["127.0.0.1:10053"])
-    application = FastAPI()
-    application.include_router(router)
-    problems.install(application)
-    check_declared(application)
-    application.state.settings = settings
-    application.state.database = database
-    application.state.clock = lambda: now
-    application.state.idempotency_in_flight = set()
+    application = create_app(settings, database, clock=lambda: now, publishing=False)
     with database.write() as session:
         given = {
             str(role): tokens.create(session, ROOT, role=role, name=f"{role}-1", expires_at=None, now=now)
@@ -136,6 +126,20 @@ def test_how_far_behind_counts_from_the_first_release_that_is_missing(
     zone = only_zone(api.get("/subscribers/isp-one").json())
 
     assert (zone["behind"], zone["overdue"]) == (behind, overdue)
+
+
+def test_every_zone_counts_by_its_own_serials(api: Api, database: Database, now: dt.datetime) -> None:
+    published(database, "landing.rpz", [(500, now - 60 * MINUTE), (501, now - 20 * MINUTE), (502, now - 10 * MINUTE)])
+    seen(database, asked_from(102, now), replace(asked_from(501, now), zone="landing.rpz"))
+
+    zones = {zone["zone"]: zone for zone in api.get("/subscribers/isp-one").json()["zones"]}
+
+    assert {name: (zone["serial"], zone["has"]["serial"]) for name, zone in zones.items()} == {
+        "block.rpz": (102, 102),
+        "landing.rpz": (502, 501),
+    }
+    assert zones["block.rpz"]["behind"] == {"serials": 0, "seconds": 0}
+    assert zones["landing.rpz"]["behind"] == {"serials": 1, "seconds": 600}
 
 
 def test_a_serial_that_this_zone_never_had_is_shown_without_a_distance(

@@ -1,5 +1,6 @@
 """What is answered to whom, over real sockets, with dnspython as client."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
@@ -13,6 +14,7 @@ import pytest
 from app.subscribers.directory import KnownKey, Subscriber
 from app.transfer.process import Transfer
 from resolver_policy.delta import EMPTY_RULE, Change
+from resolver_policy.wire import Soa, ZoneVersion
 from tests.policy.zones import EXACT, SUBTREE, rules_of, version, zone
 from tests.wire.clients import connection, option, query, raw_answer, receive, send, tcp, transfer, udp
 from tests.wire.feeds import ISP_ONE, KEYED, KEYLESS, LONG_AGO, STRANGER, MadeFeed, client_key, directory, serving
@@ -199,6 +201,19 @@ def test_udp_answer_keeps_to_the_size_that_the_client_takes(
         for serial in range(100, 160):
             wire = query("IXFR", serial=serial, edns=bool(edns), key=key).to_wire()
             assert len(raw_answer(wire, server.port, source)) <= longest
+
+
+def test_answer_that_cannot_fit_is_cut_to_nothing_and_says_so() -> None:
+    soa = Soa(".".join(["m" * 63] * 3), ".".join(["r" * 63] * 3))
+    made = ZoneVersion.from_rules([], replace(zone(), soa=soa), 7)
+    with serving(MadeFeed({"block.rpz": made})) as server:
+        signed = query("SOA", key=client_key())
+        signed.use_edns(payload=512)
+        wire = raw_answer(signed.to_wire(), server.port)
+        cut = dns.message.from_wire(wire, keyring=client_key(), request_mac=signed.mac)
+        assert cut.flags & dns.flags.TC
+        assert_no_zone_in(cut)
+        assert tcp(query("SOA", key=client_key()), server.port).answer
 
 
 def test_notify_from_outside_is_refused(server: Transfer) -> None:

@@ -121,7 +121,7 @@ def test_soa_of_another_zone_says_nothing() -> None:
         (QUESTION + b"\xc0\x0c" + pack("!HHIH", 6, 1, 0, 100), (1, 0, 1, 0)),
         (QUESTION + b"\xc0\x0c" + pack("!HHIH", 6, 1, 0, 4) + b"\0\0\0\0", (1, 0, 1, 0)),
         (QUESTION + b"\xc0\x0c" + pack("!HHIH", 6, 1, 0, 23) + bytes(23), (1, 0, 1, 0)),
-        (QUESTION + b"\xc0\x17" + pack("!HHIH", 6, 1, 0, 0), (1, 0, 1, 0)),
+        (QUESTION + b"\xc0\x1b" + pack("!HHIH", 6, 1, 0, 0), (1, 0, 1, 0)),
         (QUESTION + b"\x01x\x00" + pack("!HHIH", 41, 1232, 0, 0), (1, 0, 0, 1)),
         (QUESTION + (b"\x00" + pack("!HHIH", 41, 1232, 0, 0)) * 2, (1, 0, 0, 2)),
         (QUESTION + b"\x00" + pack("!HHIH", 41, 1232, 0, 4) + b"\0\x09\0\x01", (1, 0, 0, 1)),

@@ -1,0 +1,210 @@
+"""Every route against every role and against nobody: who is let in, who is not, and that a new route must say it."""
+
+from typing import NamedTuple
+
+import pytest
+from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi.routing import iter_route_contexts
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from app.auth.access import Everybody, UndeclaredRoute, check_declared
+from tests.conftest import Application
+from tests.service import PEOPLE, Service, problem
+
+O, A, U, I, P, M = "operator-1", "approver-1", "auditor-1", "isp-1", "platform-1", "admin-1"
+STAFF = {O, A, U}
+ALL = {O, A, U, I, P, M, None}
+
+
+class Row(NamedTuple):
+    """Who may use a route (None: without a token)."""
+
+    allowed: set[str] | set[str | None]
+
+
+ROUTES: dict[str, set[str] | set[str | None]] = {
+    "POST /api/v1/orders": {O, A},
+    "GET /api/v1/orders": STAFF,
+    "GET /api/v1/orders/{uid}": STAFF,
+    "GET /api/v1/orders/{uid}/plan": STAFF,
+    "POST /api/v1/orders/{uid}/approve": {A},
+    "POST /api/v1/orders/{uid}/reject": {A},
+    "POST /api/v1/orders/{uid}/withdraw": {O, A},
+    "POST /api/v1/orders/{uid}/lift": {A},
+    "POST /api/v1/orders/{uid}/plan-lift": {A},
+    "POST /api/v1/imports": {O, A},
+    "GET /api/v1/blocks": STAFF,
+    "GET /api/v1/categories": ALL,
+    "GET /api/v1/sops": STAFF,
+    "GET /api/v1/sops/{code}": STAFF,
+    "GET /api/v1/conditions": {O, A, U, P},
+    "GET /api/v1/conditions/{uid}": {O, A, U, P},
+    "POST /api/v1/conditions/{uid}/claim": {O, A, P},
+    "POST /api/v1/conditions/{uid}/verify": {A},
+    "POST /api/v1/conditions/{uid}/reject": {A},
+    "POST /api/v1/conditions/{uid}/waive": {A},
+    "GET /api/v1/names/{name}": ALL,
+    "GET /api/v1/names/{name}/history": STAFF,
+    "GET /api/v1/audit/events": {U},
+    "GET /api/v1/zones": {O, A, U, I, M},
+    "GET /api/v1/zones/{zone}": {O, A, U, I, M},
+    "GET /api/v1/zones/{zone}/changes": {U, I},
+    "GET /api/v1/zones/{zone}/export.{format_}": {U, I},
+    "HEAD /api/v1/zones/{zone}/export.{format_}": {U, I},
+    "GET /api/v1/subscribers": {O, A, U, M},
+    "GET /api/v1/subscribers/me": {I},
+    "GET /api/v1/subscribers/{name}": {O, A, U, M},
+    "POST /api/v1/acknowledgements": {I},
+    "GET /api/docs": ALL,
+    "GET /healthz": ALL,
+    "GET /readyz": ALL,
+    "GET /api/openapi.json": ALL,
+    "HEAD /api/openapi.json": ALL,
+    "GET /api/static": ALL,
+}
+"""The table of design: who may do what. A route without a row here fails the first test below."""
+
+REFUSALS = {401, 403}
+
+
+def routes_of(app: FastAPI) -> set[str]:
+    """Every method and path that the application answers, mounts as `GET PATH`."""
+    return {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in (getattr(route, "methods", None) or {"GET"})
+    }
+
+
+def path_of(route: str) -> tuple[str, str]:
+    """A method and a path to call a route by; what it is about need not exist."""
+    method, path = route.split()
+    for placeholder in ("{uid}", "{name}", "{code}"):
+        path = path.replace(placeholder, "x.example")
+    path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz")
+    return method, f"{path}/swagger-ui/VERSION" if path == "/api/static" else path
+
+
+def test_every_route_has_a_row(application: Application) -> None:
+    assert routes_of(application.app) - set(ROUTES) == set()
+
+
+def test_every_row_has_a_route(application: Application) -> None:
+    assert set(ROUTES) - routes_of(application.app) == set()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_lets_its_roles_in_and_nobody_else(service: Service, route: str) -> None:
+    method, path = path_of(route)
+    let_in = set()
+    for person in (*PEOPLE, None):
+        response = service.request(method, path, by=person, headers={"Content-Type": "application/json"})
+        if response.status_code not in REFUSALS:
+            let_in.add(person)
+        elif method != "HEAD":
+            code = "token_missing" if person is None else "role_forbidden"
+            problem(response, 401 if person is None else 403, code)
+        assert response.status_code < 500
+
+    second = {"operator-1": "operator-2", "approver-1": "approver-2"}
+    assert let_in == ROUTES[route] | {second[person] for person in ROUTES[route] if person in second}
+
+
+@pytest.mark.parametrize("route", [route for route, allowed in ROUTES.items() if allowed != ALL])
+def test_a_refused_request_is_refused_before_its_body_is_judged(service: Service, route: str) -> None:
+    method, path = path_of(route)
+    for person in (*PEOPLE, None):
+        if person not in ROUTES[route] and person not in {"operator-2", "approver-2"}:
+            response = service.request(method, path, by=person, content='{"nonsense": 1}')
+            assert response.status_code in REFUSALS
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "/api/openapi" not in route and "static" not in route])
+def test_a_bad_token_is_refused_even_where_none_is_needed(service: Service, route: str) -> None:
+    method, path = path_of(route)
+    response = service.request(method, path, by=None, headers={"Authorization": "Bearer pulih_nonsense"})
+
+    assert response.status_code == 401
+
+
+def undeclared() -> PlainTextResponse:
+    return PlainTextResponse("secret")
+
+
+def declared(actor: Everybody) -> PlainTextResponse:
+    return PlainTextResponse(actor.name if actor else "")
+
+
+def with_route(app: FastAPI) -> None:
+    app.get("/planted")(undeclared)
+
+
+def with_router(app: FastAPI) -> None:
+    router = APIRouter(prefix="/api/v1")
+    router.get("/planted")(undeclared)
+    app.include_router(router)
+
+
+def with_nested_router(app: FastAPI) -> None:
+    inner, outer = APIRouter(), APIRouter()
+    inner.post("/planted")(undeclared)
+    outer.include_router(inner, prefix="/inner")
+    app.include_router(outer, prefix="/outer")
+
+
+def with_mount(app: FastAPI) -> None:
+    app.mount("/planted", FastAPI())
+
+
+def with_mount_in_router(app: FastAPI) -> None:
+    router = APIRouter()
+    router.routes.append(Mount("/planted", FastAPI()))
+    app.include_router(router)
+
+
+def with_starlette_route(app: FastAPI) -> None:
+    def endpoint(_request: Request) -> PlainTextResponse:
+        return PlainTextResponse("secret")
+
+    app.router.routes.append(Route("/planted", endpoint))
+
+
+def with_web_socket(app: FastAPI) -> None:
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    app.add_api_websocket_route("/planted", endpoint)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        with_route,
+        with_router,
+        with_nested_router,
+        with_mount,
+        with_mount_in_router,
+        with_starlette_route,
+        with_web_socket,
+    ],
+)
+def test_an_application_with_an_undeclared_route_does_not_start(plant: object) -> None:
+    app = FastAPI(openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    app.get("/declared")(declared)
+    check_declared(app)
+    assert callable(plant)
+    plant(app)
+
+    with pytest.raises(UndeclaredRoute, match="planted"):
+        check_declared(app)
+
+
+def test_a_router_whose_dependency_declares_for_all_its_routes_is_enough() -> None:
+    app = FastAPI(openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    router = APIRouter(prefix="/api/v1")
+    router.get("/declared")(declared)
+    app.include_router(router)
+
+    check_declared(app)

@@ -1,0 +1,130 @@
+"""Acts that fall due: they happen at their moment, or as soon as the service is up again."""
+
+import datetime as dt
+
+from app.db import Database
+from app.settings import Settings
+from tests.servers import wait_until
+from tests.service import DAY, HOUR, NOW, ZONE, FrozenClock, Service, running, text_of
+
+
+def state(service: Service, uid: str) -> tuple[str, str | None]:
+    order = service.read(f"orders/{uid}")
+    return order["state"], order["ground"]
+
+
+def test_an_order_of_a_later_date_begins_at_that_date(service: Service) -> None:
+    order = service.block("a.example", effective_at=text_of(NOW + DAY))
+    assert order["state"] == "scheduled"
+    assert service.zone() == []
+
+    service.clock.forward(DAY)
+
+    assert service.zone() == ["a.example ."]
+    assert state(service, order["id"]) == ("active", None)
+
+
+def test_a_beginning_is_an_act_of_the_clock_with_the_moment_it_was_due(service: Service) -> None:
+    order = service.block("a.example", effective_at=text_of(NOW + HOUR))
+    service.clock.forward(2 * HOUR)
+    service.publish()
+
+    event = service.events()[-1]
+    assert (event["type"], event["actor"]["name"]) == ("order.activated", "clock")
+    assert event["facts"] == {"order": order["id"], "due_at": "2026-11-22T04:00:00.000000Z"}
+
+
+def test_an_order_that_begins_late_was_not_in_force_before(service: Service) -> None:
+    service.block("a.example", effective_at=text_of(NOW + HOUR))
+    service.clock.forward(3 * HOUR)
+    service.publish()
+
+    assert service.read("names/a.example")["holders"][0]["since"] == text_of(NOW + 3 * HOUR)
+    assert service.read(f"names/a.example?at={text_of(NOW + 2 * HOUR)}")["blocked"] is False
+
+
+def test_an_order_expires(service: Service) -> None:
+    order = service.block("a.example", expires_at=text_of(NOW + DAY))
+    service.clock.forward(DAY - dt.timedelta(microseconds=1))
+    assert service.zone() == ["a.example ."]
+
+    service.clock.forward(dt.timedelta(microseconds=1))
+
+    assert service.zone() == []
+    assert state(service, order["id"]) == ("ended", "order_expired")
+    assert service.events()[-1]["facts"]["due_at"] == "2026-11-23T03:00:00.000000Z"
+
+
+def test_an_exception_expires_and_its_name_is_blocked_again(service: Service) -> None:
+    service.block("*.x.example")
+    service.exception("open.x.example", expires_at=text_of(NOW + DAY))
+    service.clock.forward(DAY)
+
+    assert service.zone() == ["x.example .", "*.x.example ."]
+
+
+def test_a_scheduled_order_that_should_have_ended_already_never_begins(service: Service) -> None:
+    """A lift wins over a beginning, whichever of them was due first while nothing ran."""
+    order = service.block("a.example", effective_at=text_of(NOW + HOUR), expires_at=text_of(NOW + 2 * HOUR))
+    service.clock.forward(DAY)
+
+    assert service.zone() == []
+    assert state(service, order["id"]) == ("ended", "order_expired")
+    assert [event["type"] for event in service.events()][-1:] == ["order.ended"]
+    assert "order.activated" not in [event["type"] for event in service.events()]
+
+
+def test_a_planned_lift_before_the_beginning_means_an_order_never_begins(service: Service) -> None:
+    order = service.block("a.example", effective_at=text_of(NOW + 2 * HOUR))
+    service.act(order, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + HOUR)})
+    service.clock.forward(DAY)
+
+    assert service.zone() == []
+    assert state(service, order["id"]) == ("ended", "court")
+
+
+def test_nothing_happens_twice(service: Service) -> None:
+    service.block("a.example", effective_at=text_of(NOW + HOUR))
+    service.block("b.example", expires_at=text_of(NOW + HOUR))
+    service.clock.forward(DAY)
+    service.publish()
+    before = service.rows()
+
+    assert service.publish() == {}
+    assert service.rows() == before
+
+
+def test_what_is_longest_overdue_happens_first(service: Service) -> None:
+    second = service.block("a.example", expires_at=text_of(NOW + 2 * HOUR))
+    first = service.block("b.example", expires_at=text_of(NOW + HOUR))
+    service.clock.forward(DAY)
+    service.publish()
+
+    assert [event["facts"]["order"] for event in service.events(type="order.ended")] == [first["id"], second["id"]]
+
+
+def test_acts_that_fell_due_while_the_service_was_down_happen_when_it_starts(
+    service: Service, settings: Settings, database: Database
+) -> None:
+    service.block("begins.example", effective_at=text_of(NOW + HOUR))
+    service.block("expires.example", expires_at=text_of(NOW + HOUR))
+    planned = service.block("planned.example")
+    service.act(planned, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + HOUR)})
+    assert service.zone() == ["expires.example .", "planned.example ."]
+
+    clock = FrozenClock(NOW + 30 * DAY)
+    with running(settings, database, clock, publishing=True):
+        serial = service.read(f"zones/{ZONE}")["serial"]
+        wait_until(lambda: bool(service.read(f"zones/{ZONE}")["serial"] > serial), 10, lambda: "nothing was published")
+
+    assert service.zone() == ["begins.example ."]
+
+
+def test_a_clock_that_jumps_back_undoes_nothing(service: Service) -> None:
+    service.block("a.example", effective_at=text_of(NOW + HOUR))
+    service.clock.forward(DAY)
+    service.publish()
+
+    service.clock.forward(-2 * DAY)
+
+    assert service.zone() == ["a.example ."]

@@ -1,0 +1,296 @@
+"""What approval would do, approval, and rejection."""
+
+import datetime as dt
+
+import pytest
+
+from tests.service import DAY, HOUR, NOW, Json, Service, an_order, answered, problem, targets, text_of
+
+OVERRIDE = {"reason": "a court ordered it", "expires_at": text_of(NOW + 30 * DAY)}
+
+
+def plan_of(service: Service, order: Json) -> Json:
+    return service.read(f"orders/{order['id']}/plan", by="approver-1")
+
+
+def refused(service: Service, order: Json, status: int, code: str, *, by: str = "approver-1", **fields: object) -> Json:
+    """An approval that must be refused; the order is as it was."""
+    response = service.post(f"orders/{order['id']}/approve", {"reason": "in order", **fields}, by=by)
+    answer = problem(response, status, code)
+    assert service.read(f"orders/{order['id']}") == order
+    return answer
+
+
+def test_a_plan_says_what_approval_would_change(service: Service) -> None:
+    held = service.block("held.example", "*.parent.example")
+    order = service.propose(targets=targets("held.example", "child.parent.example", "*.new.example"))
+
+    plan = plan_of(service, order)
+
+    assert plan == {
+        "at": text_of(NOW),
+        "counts": {"targets": 3, "already_held": 1, "below_held": 1, "changes": 1, "overridden": 0},
+        "items": [
+            {
+                "name": "held.example",
+                "match": "exact",
+                "held_by": [held["number"]],
+                "held_above_by": [],
+                "exceptions": [],
+                "changes": False,
+                "overridden": None,
+            },
+            {
+                "name": "new.example",
+                "match": "subtree",
+                "held_by": [],
+                "held_above_by": [],
+                "exceptions": [],
+                "changes": True,
+                "overridden": None,
+            },
+            {
+                "name": "child.parent.example",
+                "match": "exact",
+                "held_by": [],
+                "held_above_by": [held["number"]],
+                "exceptions": [],
+                "changes": False,
+                "overridden": None,
+            },
+        ],
+        "items_left_out": 0,
+        "plan_hash": plan["plan_hash"],
+        "plan_hash_needed": False,
+    }
+
+
+def test_a_plan_names_the_exceptions_that_a_block_would_meet(service: Service) -> None:
+    service.block("*.parent.example")
+    exception = service.exception("child.parent.example")
+    order = service.propose(targets=targets("child.parent.example"))
+
+    assert plan_of(service, order)["items"][0]["exceptions"] == [exception["number"]]
+
+
+def test_the_same_plan_has_the_same_hash(service: Service) -> None:
+    order = service.propose()
+
+    assert plan_of(service, order)["plan_hash"] == plan_of(service, order)["plan_hash"]
+
+
+def test_approval_by_another_person_puts_an_order_in_force(service: Service) -> None:
+    order = service.propose(targets=targets("blocked.example"))
+
+    response = service.post(f"orders/{order['id']}/approve", {"reason": "in order"}, by="approver-1", version='"1"')
+
+    approved = answered(response)
+    assert approved == {
+        **order,
+        "state": "active",
+        "version": 2,
+        "decided_at": text_of(NOW),
+        "blocks": [{**order["blocks"][0], "state": "active"}],
+    }
+    assert response.headers["ETag"] == '"2"'
+    assert service.zone() == ["blocked.example ."]
+
+
+def test_approval_is_one_event_with_its_reason(service: Service) -> None:
+    order = service.block("blocked.example")
+
+    event = service.events()[-1]
+    assert (event["type"], event["actor"]["name"]) == ("order.approved", "approver-1")
+    assert event["facts"] == {"order": order["id"], "reason": "in order", "plan_hash": None}
+
+
+def test_approval_may_be_bound_to_the_plan_that_was_shown(service: Service) -> None:
+    order = service.propose()
+
+    approved = service.approve(order, plan_hash=plan_of(service, order)["plan_hash"])
+
+    assert approved["state"] == "active"
+    assert service.events()[-1]["facts"]["plan_hash"].startswith("sha256:")
+
+
+def test_an_approval_of_another_plan_is_refused(service: Service) -> None:
+    order = service.propose(targets=targets("blocked.example"))
+    shown = plan_of(service, order)["plan_hash"]
+    service.block("blocked.example")
+
+    refused(service, order, 409, "plan_changed", plan_hash=shown)
+
+
+def test_a_plan_hash_of_a_wrong_shape_is_refused(service: Service) -> None:
+    answer = refused(service, service.propose(), 422, "body_invalid", plan_hash="sha256:nonsense")
+
+    assert answer["errors"][0]["pointer"] == "/plan_hash"
+
+
+def test_an_overridden_name_is_approved_with_the_hash_of_its_plan_only(service: Service) -> None:
+    order = service.propose(targets=targets("blogspot.com"), override=OVERRIDE)
+    refused(service, order, 422, "mass_change")
+    plan = plan_of(service, order)
+
+    assert plan["items"][0]["overridden"] == "private_suffix"
+    assert plan["plan_hash_needed"] is True
+    assert service.approve(order, plan_hash=plan["plan_hash"])["state"] == "active"
+
+
+def test_more_than_a_thousand_names_are_approved_with_the_hash_of_their_plan_only(service: Service) -> None:
+    order = service.propose_many([f"n{number}.example" for number in range(1_001)])
+    refused(service, order, 422, "mass_change")
+    plan = plan_of(service, order)
+
+    assert (len(plan["items"]), plan["items_left_out"], plan["plan_hash_needed"]) == (1_000, 1, True)
+    assert service.approve(order, plan_hash=plan["plan_hash"])["state"] == "active"
+    assert len(service.zone()) == 1_001
+
+
+def test_the_hash_of_a_plan_is_about_every_name_also_those_not_shown(service: Service) -> None:
+    names = [f"n{number}.example" for number in range(1_001)]
+    order = service.propose_many(names)
+    plan = plan_of(service, order)
+    left_out = {*names} - {item["name"] for item in plan["items"]}
+    service.block(*left_out)
+
+    refused(service, order, 409, "plan_changed", plan_hash=plan["plan_hash"])
+
+
+def test_an_override_where_nothing_is_protected_asks_for_no_hash(service: Service) -> None:
+    order = service.propose(override=OVERRIDE)
+
+    assert service.approve(order)["state"] == "active"
+
+
+def test_an_override_ends_the_order_when_it_expires(service: Service) -> None:
+    service.block("blocked.example", override=OVERRIDE)
+    service.clock.forward(30 * DAY)
+
+    assert service.zone() == []
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_the_proposer_does_not_decide(service: Service, act: str) -> None:
+    order = service.propose(by="approver-1")
+
+    response = service.post(f"orders/{order['id']}/{act}", {"reason": "mine"}, by="approver-1")
+
+    problem(response, 403, "four_eyes")
+    assert service.read(f"orders/{order['id']}") == order
+
+
+def test_a_proposal_is_rejected_for_good(service: Service) -> None:
+    order = service.propose()
+
+    rejected = service.act(order, "reject", {"reason": "no basis"})
+
+    assert (rejected["state"], rejected["version"], rejected["decided_at"]) == ("rejected", 2, text_of(NOW))
+    refused(service, rejected, 409, "state_conflict")
+    assert [event["type"] for event in service.events()] == ["order.proposed", "order.rejected"]
+
+
+@pytest.mark.parametrize("act", ["approve", "reject"])
+def test_an_order_is_decided_once(service: Service, act: str) -> None:
+    order = service.block("blocked.example")
+
+    problem(service.post(f"orders/{order['id']}/{act}", {"reason": "again"}, by="approver-2"), 409, "state_conflict")
+
+
+def test_an_order_that_nobody_has_is_not_found(service: Service) -> None:
+    problem(service.post("orders/nonsense/approve", {"reason": "x"}, by="approver-1"), 404, "not_found")
+
+
+@pytest.mark.parametrize("act", ["approve", "reject", "lift", "plan-lift"])
+def test_an_act_needs_the_version_that_was_shown(service: Service, act: str) -> None:
+    order = service.propose()
+    body = {"reason": "x", **({"ground": "court"} if "lift" in act else {})}
+
+    problem(service.post(f"orders/{order['id']}/{act}", body, by="approver-1", version=None), 428, "version_required")
+
+
+@pytest.mark.parametrize("version", ['"2"', "1", '"1', '""', '"one"', 'W/"1"', '"' + "1" * 5_000 + '"'])
+def test_an_act_on_another_version_is_refused(service: Service, version: str) -> None:
+    order = service.propose()
+
+    response = service.post(f"orders/{order['id']}/approve", {"reason": "x"}, by="approver-1", version=version)
+
+    problem(response, 412, "stale_version")
+    assert service.read(f"orders/{order['id']}") == order
+
+
+def test_every_act_on_an_order_counts_its_version_up(service: Service) -> None:
+    order = service.block("a.example", "b.example")
+    planned = service.act(order, "plan-lift", {"ground": "court", "reason": "heard"}, version='"2"')
+    part = service.lift(planned, targets=targets("a.example"), version='"3"')
+    whole = service.lift(part, version='"4"')
+
+    assert [each["version"] for each in (order, planned, part, whole)] == [2, 3, 4, 5]
+
+
+def test_an_order_that_expired_as_a_proposal_is_not_approved(service: Service) -> None:
+    order = service.propose(expires_at=text_of(NOW + HOUR))
+    service.clock.forward(HOUR)
+
+    refused(service, order, 409, "state_conflict")
+    assert len(service.events()) == 1
+
+
+def test_an_order_dated_back_takes_effect_at_approval(service: Service) -> None:
+    order = service.propose(effective_at=text_of(NOW - 10 * DAY))
+    service.clock.forward(HOUR)
+
+    assert service.approve(order)["state"] == "active"
+    past = text_of(NOW + HOUR - dt.timedelta(seconds=1)).replace("+", "%2B")
+    assert service.read(f"names/blocked.example?at={past}")["blocked"] is False
+    assert service.read("names/blocked.example")["holders"][0]["since"] == text_of(NOW + HOUR)
+
+
+def test_an_exception_of_equal_specificity_to_a_block_is_refused(service: Service) -> None:
+    service.block("x.example", "*.y.example")
+    for target in ("x.example", "*.y.example"):
+        body = an_order(kind="exception", conditions=None, targets=targets(target))
+
+        answer = problem(service.post("orders", body, by="operator-1"), 409, "exception_not_specific")
+
+        name = target.removeprefix("*.")
+        assert answer["errors"] == [{"pointer": "/targets", "value": name, "rule": "exception_not_specific"}]
+    assert service.rows()["orders"] == 1
+
+
+def test_an_exception_that_a_block_has_met_since_is_not_approved(service: Service) -> None:
+    exception = service.propose(kind="exception", conditions=None, targets=targets("x.example"))
+    service.block("x.example")
+
+    refused(service, exception, 409, "exception_not_specific")
+
+
+def test_an_exact_exception_at_the_name_of_a_subtree_block_opens_that_name_alone(service: Service) -> None:
+    service.block("*.x.example")
+    service.exception("x.example")
+
+    assert service.zone() == ["*.x.example ."]
+    assert [service.read(f"names/{name}")["blocked"] for name in ("x.example", "www.x.example")] == [False, True]
+
+
+def test_a_name_that_has_become_protected_is_not_approved(service: Service) -> None:
+    """The guard is asked again: what it knows may have grown since the proposal."""
+    order = service.propose_many(["co.id"])
+
+    answer = refused(service, order, 422, "hard_protected")
+    assert answer["errors"][0] == {"pointer": "/targets", "value": "co.id", "rule": "public_suffix"}
+
+
+def test_a_hard_protected_name_is_not_approved_by_the_hash_of_its_plan_either(service: Service) -> None:
+    order = service.propose_many(["co.id"], override=OVERRIDE)
+    plan = plan_of(service, order)
+
+    assert plan["items"][0]["overridden"] == "hard: public_suffix"
+    refused(service, order, 422, "hard_protected", plan_hash=plan["plan_hash"])
+
+
+def test_the_earlier_of_two_expiries_counts(service: Service) -> None:
+    service.block(override=OVERRIDE, expires_at=text_of(NOW + 10 * DAY))
+    service.clock.forward(10 * DAY)
+
+    assert service.zone() == []

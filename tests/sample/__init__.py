@@ -1,0 +1,1 @@
+"""The sample case: Telegram in Indonesia, 2017, replayed."""

@@ -1,0 +1,65 @@
+"""Who still blocked what at the illustrative ISPs, by the API alone."""
+
+from ipaddress import ip_network
+
+from tests.sample.telegram import STILL_BLOCKED
+from tests.service import Json, Service
+
+
+def acknowledged(service: Service, until: str) -> dict[str, Json]:
+    """The last that each ISP had said by a moment."""
+    items = service.read(f"audit/events?type=subscriber.acknowledged&until={until}&limit=500")["items"]
+    return {item["facts"]["subscriber"]: item["facts"] for item in items}
+
+
+def test_both_apply_the_block_on_its_day(lifted: Service) -> None:
+    said = acknowledged(lifted, "2017-07-15T00:00:00Z")
+    assert {name: facts["phase"] for name, facts in said.items()} == {
+        "isp-illustrative-one": "applied",
+        "isp-illustrative-two": "applied",
+    }
+
+
+def test_on_the_day_of_the_lift_one_has_applied_it_and_the_other_still_blocks_five_names(lifted: Service) -> None:
+    said = acknowledged(lifted, "2017-08-10T12:00:00Z")
+    assert (said["isp-illustrative-one"]["phase"], said["isp-illustrative-one"]["pending"]) == ("applied", [])
+    two = said["isp-illustrative-two"]
+    assert (two["phase"], two["names_pending"]) == ("partial", 5)
+    assert two["pending"] == STILL_BLOCKED
+    assert two["due_at"] == "2017-08-11T03:46:00.000000Z"
+
+
+def test_what_they_say_is_marked_as_illustrative(lifted: Service) -> None:
+    said = acknowledged(lifted, "2017-08-10T12:00:00Z")
+    assert all(facts["illustrative"] is True and facts["sample"] is True for facts in said.values())
+
+
+def test_what_they_say_is_in_the_history_of_the_name(lifted: Service) -> None:
+    items = lifted.read("names/t.me/history")["items"]
+    assert [item["facts"]["phase"] for item in items if item["type"] == "subscriber.acknowledged"] == [
+        "applied",
+        "applied",
+        "applied",
+        "partial",
+    ]
+
+
+def test_the_list_of_subscribers_shows_the_last_that_each_said(lifted: Service) -> None:
+    found = {item["name"]: item["zones"][0] for item in lifted.read("subscribers")["items"]}
+    assert found["isp-illustrative-one"]["acknowledged"] == {
+        "serial": None,
+        "phase": "applied",
+        "at": "2017-08-10T03:47:00Z",
+    }
+    assert found["isp-illustrative-two"]["acknowledged"] == {
+        "serial": None,
+        "phase": "partial",
+        "at": "2017-08-10T08:00:00Z",
+    }
+    assert found["isp-illustrative-one"]["has"] is None
+
+
+def test_they_are_on_loopback_sign_with_a_key_that_nobody_has_and_are_never_notified(lifted: Service) -> None:
+    for item in lifted.read("subscribers")["items"]:
+        assert all(ip_network(address).is_loopback for address in item["addresses"])
+        assert (item["keyed"], item["keys"], item["notify"]) == (True, [], [])
