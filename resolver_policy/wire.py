@@ -60,9 +60,7 @@ def checked(key: str, longest: int) -> str:
     if _OWNER(key) is None:
         raise NameInvalid(f"{key!r} (labels reversed) may not own records", value=key, rule="zone_contract")
     if len(key) > longest:
-        raise NameTooLong(
-            f"{key!r} (labels reversed) is too long for this zone", value=key, rule="zone_contract"
-        )
+        raise NameTooLong(f"{key!r} (labels reversed) is too long for this zone", value=key, rule="zone_contract")
     return key
 
 

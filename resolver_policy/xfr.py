@@ -152,9 +152,7 @@ def _difference(version: ZoneVersion, deltas: tuple[Delta, ...]) -> tuple[Body, 
     return known
 
 
-def _sequence(
-    version: ZoneVersion, serial: int, deltas: Iterable[Delta]
-) -> Iterator[bytes | tuple[str, Rule]]:
+def _sequence(version: ZoneVersion, serial: int, deltas: Iterable[Delta]) -> Iterator[bytes | tuple[str, Rule]]:
     """Give the new SOA, the old one and what goes, the new one and what comes, and the new one again."""
     changes = condense(delta.changes for delta in deltas)
     new, old = version.zone.soa.record(version.serial), version.zone.soa.record(serial)

@@ -81,7 +81,11 @@ def add(
 @subscriber.command(name="list")
 @as_json
 def list_(*, as_json: bool) -> None:
-    """Show who has which serial, and who is overdue."""
+    """Show who has which serial, and who is overdue.
+
+    SENT is what was last sent to its end. HAS is what an ISP is known to have taken: it asked for changes from it,
+    polled after it and wanted nothing more, or acknowledged it.
+    """
     now = utc_now()
     with open_database().read() as session:
         items: list[dict[str, Any]] = []
@@ -174,10 +178,10 @@ def _table(items: Sequence[dict[str, Any]]) -> str:
     """One line for each subscriber and zone; what is wrong stands last."""
     if not items:
         return "No ISP is registered yet: pulih subscriber add --help\n"
-    lines: list[tuple[str, ...]] = [("NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "BEHIND", "")]
+    lines: list[tuple[str, ...]] = [("NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "SENT", "BEHIND", "")]
     for item in items:
         lines += [_line(item, zone) for zone in item["zones"]] or [_line(item, {})]
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return "".join(
         "  ".join(text.ljust(width) for text, width in zip(line, [*widths, 0], strict=True)).rstrip() + "\n"
         for line in lines
@@ -185,7 +189,7 @@ def _table(items: Sequence[dict[str, Any]]) -> str:
 
 
 def _line(item: dict[str, Any], zone: dict[str, Any]) -> tuple[str, ...]:
-    behind, has, refused = zone.get("behind"), zone.get("has"), zone.get("refused")
+    behind, has, sent, refused = (zone.get(field) for field in ("behind", "has", "sent", "refused"))
     remarks = ["overdue"] if zone.get("overdue") else []
     if refused and not (zone["asked"] and zone["asked"]["at"] > refused["at"]):
         remarks.append(f"refused: {refused['reason']}")
@@ -195,6 +199,7 @@ def _line(item: dict[str, Any], zone: dict[str, Any]) -> tuple[str, ...]:
         zone.get("zone", "-"),
         str(zone.get("serial", "-")),
         str(has["serial"]) if has else "-",
+        str(sent["serial"]) if sent else "-",
         f"{behind['seconds']} s" if behind else "-",
         "; ".join(remarks),
     )

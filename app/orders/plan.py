@@ -117,7 +117,7 @@ def _item(order: Order, guard: Guard, key: str, match: int, holders: Holders) ->
         "held_above_by": held_above,
         "exceptions": [number for _, kind, number in here if kind == OrderKind.EXCEPTION],
         "changes": not held and not held_above,
-        "overridden": _overridden(guard, name, match),
+        "overridden": None if order.override is None else _overridden(guard, name, match),
     }
 
 

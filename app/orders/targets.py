@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
+from app.db import insert_rows
 from app.orders.models import ORDINAL_BITS, InForce, Order, OrderKind, OrderState, TargetRow
 from resolver_policy import names
 from resolver_policy.targets import Decision, Match, Target, decide
@@ -36,8 +37,9 @@ def add(session: Session, order_id: int, targets: Iterable[tuple[str, int]], fir
     """Store (key, match code) pairs, given in key order, as targets of an order."""
     numbered = enumerate(targets, start=(order_id << ORDINAL_BITS) + first_ordinal)
     while rows := list(islice(numbered, ROWS_IN_ONE_INSERT)):
-        session.execute(
-            insert(TargetRow),
+        insert_rows(
+            session,
+            TargetRow,
             [{"id": id_, "order_id": order_id, "key": key, "match": match} for id_, (key, match) in rows],
         )
 

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Collection, Iterable
 from itertools import groupby
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.db import insert_rows
 from app.orders import targets
 from app.publication.models import DigestBucket, RuleSpan
 from app.publication.store import BUCKETS
@@ -34,7 +35,7 @@ class ZoneDigest:
             }
             session.execute(delete(DigestBucket).where(DigestBucket.bucket.in_(batch)))
             if digests:
-                session.execute(insert(DigestBucket), [{"bucket": b, "digest": d} for b, d in digests.items()])
+                insert_rows(session, DigestBucket, [{"bucket": b, "digest": d} for b, d in digests.items()])
             for bucket in batch:
                 self._put(bucket, digests.get(bucket, EMPTY_BUCKET))
         return hashlib.sha256(self._buckets).digest()

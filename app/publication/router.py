@@ -60,7 +60,8 @@ def read_changes(
     }
 
 
-@router.api_route("/{zone}/export.{format_}", methods=["GET", "HEAD"], summary="The zone as a file")
+@router.get("/{zone}/export.{format_}", summary="The zone as a file")
+@router.head("/{zone}/export.{format_}", include_in_schema=False)
 def read_export(zone: str, format_: str, actor: Fetcher, session: SessionDep, request: Request) -> Response:
     """Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
     settings: Settings = request.app.state.settings

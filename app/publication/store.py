@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, select, text, update
 from sqlalchemy.orm import Session
 
+from app.db import insert_rows
 from app.orders import targets
 from app.orders.models import TargetRow
 from app.publication.models import RuleSpan
@@ -17,6 +18,9 @@ from resolver_policy.rules import Cell, effective
 from resolver_policy.targets import Decision, Match
 
 BUCKETS = 65_536
+
+STORED = tuple(tuple(Rule(own, wild) for wild in Decision) for own in Decision)
+"""Rules by the numbers in which they are stored."""
 
 CELLS = """
 SELECT targets.key, targets.match, orders.kind FROM subtrees
@@ -47,8 +51,9 @@ class DatabaseRules:
 
     def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
         rows = self._session.execute(_subtrees(CELLS, len(roots)), _bounds(roots))
-        active = (row for row in rows if row.kind is not None)
-        return _folded((key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in active)
+        return _folded(
+            (key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows if kind is not None
+        )
 
     def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
         found: dict[str, Rule] = {}
@@ -58,7 +63,7 @@ class DatabaseRules:
 
     def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
         rows = self._session.execute(_subtrees(RULES, len(roots)), _bounds(roots))
-        return ((key, Rule(Decision(own), Decision(wild))) for key, own, wild in rows if key is not None)
+        return ((key, STORED[own][wild]) for key, own, wild in rows if key is not None)
 
     def has_rule_below(self, key: str) -> bool:
         below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), RuleSpan.to_release.is_(None))
@@ -71,8 +76,7 @@ class DatabaseRules:
             self._session.execute(ends.values(to_release=self._release_id))
         rows = [self._row(change) for change in changes if change.new != EMPTY_RULE]
         if rows:
-            self._session.execute(insert(RuleSpan), rows)
-        self.buckets.update(bucket_of(key) for key in gone)
+            insert_rows(self._session, RuleSpan, rows)
         self.buckets.update(bucket_of(change.key) for change in changes)
 
     def _row(self, change: Change) -> dict[str, object]:
@@ -129,7 +133,7 @@ def _head() -> Select[str, int, int]:
 
 def _rules(session: Session, query: Select[str, int, int]) -> Iterator[tuple[str, Rule]]:
     for key, own, wild in session.execute(query.execution_options(yield_per=2_000)):
-        yield key, Rule(Decision(own), Decision(wild))
+        yield key, STORED[own][wild]
 
 
 def _folded(rows: Iterator[tuple[str, Match, Decision]]) -> Iterator[tuple[str, Cell]]:

@@ -97,7 +97,7 @@ def test_revoking_one_token_leaves_the_others_of_its_principal(service: Service)
     assert (status(service, first), status(service, second)) == (200, 401)
 
 
-@pytest.mark.parametrize("header", ["pulih_x", "Basic eDp5", "Bearer", "Bearer ", "Bearer \u00e9", ""])
+@pytest.mark.parametrize("header", ["pulih_x", "Basic eDp5", "Bearer", "Bearer pulih_", ""])
 def test_another_header_than_a_bearer_token_is_refused(service: Service, header: str) -> None:
     response = service.request("GET", "categories", by=None, headers={"Authorization": header})
 

@@ -180,7 +180,7 @@ def test_the_list_shows_who_has_what_and_what_is_wrong(database: Database) -> No
     registered(database, "new", "127.0.0.9", now=now)
 
     def ixfr(name: str, serial: int) -> Sighting:
-        return Sighting(now, name, "127.0.0.1", "block.rpz", SightingKind.IXFR, serial, serial)
+        return Sighting(now, name, "127.0.0.1", "block.rpz", SightingKind.IXFR, serial, 101)
 
     def refused(name: str, at: dt.datetime) -> Sighting:
         return Sighting(at, name, "127.0.0.1", "block.rpz", SightingKind.REFUSED, outcome="key: must sign")
@@ -191,13 +191,26 @@ def test_the_list_shows_who_has_what_and_what_is_wrong(database: Database) -> No
 
     lines = [line.split() for line in good("list").splitlines()]
 
-    assert lines[0] == ["NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "BEHIND"]
-    assert lines[1] == ["isp-1", "no", "block.rpz", "101", "101", "0", "s"]
-    assert lines[2][:5] == ["isp-2", "no", "block.rpz", "101", "100"]
-    assert 1800 <= int(lines[2][5]) < 1900
-    assert lines[2][6:] == ["s", "overdue"]
-    assert lines[3] == ["isp-3", "no", "block.rpz", "101", "-", "-", "overdue;", "refused:", "key:", "must", "sign"]
-    assert lines[4] == ["new", "no", "block.rpz", "101", "-", "-"]
+    assert lines[0] == ["NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "SENT", "BEHIND"]
+    assert lines[1] == ["isp-1", "no", "block.rpz", "101", "101", "-", "0", "s"]
+    assert lines[2][:6] == ["isp-2", "no", "block.rpz", "101", "100", "101"]
+    assert 1800 <= int(lines[2][6]) < 1900
+    assert lines[2][7:] == ["s", "overdue"]
+    assert lines[3] == [
+        "isp-3",
+        "no",
+        "block.rpz",
+        "101",
+        "-",
+        "-",
+        "-",
+        "overdue;",
+        "refused:",
+        "key:",
+        "must",
+        "sign",
+    ]
+    assert lines[4] == ["new", "no", "block.rpz", "101", "-", "-", "-"]
 
 
 def test_the_list_as_json_is_what_http_shows() -> None:

@@ -182,10 +182,16 @@ def test_reader_that_stopped_is_broken_off_and_held_little(large_zone: ZoneVersi
 def test_reader_that_trickles_is_broken_off_too(large_zone: ZoneVersion) -> None:
     feed = MadeFeed({"block.rpz": large_zone})
     with serving(feed, QUICK) as server, slow_reader(server.port) as sock:
-        for _ in range(30):
-            sock.recv(512)
-            time.sleep(0.1)
+        with pytest.raises(ConnectionResetError):
+            _trickle(sock)
         assert feed.wait_for(lambda sighting: sighting.kind == "axfr", 1).sent_serial is None
+
+
+def _trickle(sock: socket.socket) -> None:
+    """Read some 30 kB a second, for five seconds: never nothing, and never enough."""
+    for _ in range(50):
+        sock.recv(3072)
+        time.sleep(0.1)
 
 
 class Bottomless(asyncio.Transport):

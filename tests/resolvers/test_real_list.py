@@ -1,0 +1,124 @@
+"""A real list of 323,000 dirty lines: imported, judged line by line, approved, published, and loaded by BIND."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from tests.installation import Installation, Service
+from tests.resolvers.test_main_job import answer, bind_of
+from tests.servers import find, free_port, wait_until
+
+SECONDS = 30.0
+MEGABYTES = 300
+
+ORDER = """
+number = "LIST-1"
+dated = 2026-11-01
+authority = "Example Ministry"
+kind = "block"
+category = "fraud"
+review_due_at = 2036-11-01T00:00:00Z
+legal_basis = [{ instrument = "Example Act", article = "1" }]
+reason = { id = "Contoh", en = "An example" }
+sop = { code = "domain-owner" }
+"""
+
+
+def real_lines() -> list[str]:
+    """The lines of two published lists of throw-away mail domains, as they are: comments, blanks, Unicode and all."""
+    burners = next(path for path in _files("is_burner_email") if path.name == "blacklist.txt").read_text("utf-8")
+    disposable = next(path for path in _files("isdisposable") if path.name == "domains.json").read_text("utf-8")
+    return [*burners.splitlines(), *json.loads(disposable)]
+
+
+def _files(package: str) -> Iterator[Path]:
+    with resources.as_file(resources.files(package)) as folder:
+        yield from folder.rglob("*")
+
+
+@contextmanager
+def peak_memory(service: Service) -> Iterator[dict[str, int]]:
+    """Fills in the highest resident memory, in MB, of each process of the service."""
+    peaks: dict[str, int] = {}
+    yield peaks
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+    for pid in (str(service.process.pid), *children):
+        high = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        assert high is not None
+        peaks[command[2].decode()] = int(high[1]) // 1024
+
+
+@pytest.mark.xdist_group("real-list")
+def test_a_real_list_is_imported_published_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = real_lines()
+    (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "order.toml").write_text(ORDER)
+    resolver_port = free_port()
+    installation = Installation(tmp_path)
+    installation.pulih("upgrade")
+    for name in ("operator-1", "approver-1", "auditor-1"):
+        installation.token(name)
+    installation.add_subscriber("isp-one", notify_port=resolver_port)
+
+    with installation.serving() as service, peak_memory(service) as peaks:
+        began = time.monotonic()
+        verdicts = [
+            json.loads(line)
+            for line in installation.pulih(
+                *["import", "list.txt", "--order-file", "order.toml", "--partial", "--json"], as_="operator-1"
+            ).splitlines()
+        ]
+        imported = time.monotonic() - began
+        order = service.get("/orders", number="LIST-1")["items"][0]
+        plan = service.get(f"/orders/{order['id']}/plan")
+        service.act(f"/orders/{order['id']}/approve", {"reason": "Read", "plan_hash": plan["plan_hash"]}, "approver-1")
+        approved = time.monotonic() - began
+        wait_until(lambda: _names(service) > 0, 60, service.log)
+        published = time.monotonic() - began
+        zone = service.get("/zones/block.rpz")
+        with bind_of(installation, tmp_path / "bind", resolver_port) as resolver:
+            wait_until(lambda: "Transfer status: success" in resolver.log(), 60, resolver.log)
+            wait_until(lambda: "reload done: success" in resolver.log(), 60, resolver.log)
+            loaded = time.monotonic() - began
+            assert answer(resolver, "www.mailinator.com") == "NXDOMAIN"
+            transferred = resolver.log()
+        checked = _checked(installation, tmp_path)
+
+    with capsys.disabled():
+        sys.stdout.write(f"\n{len(lines)} lines: imported in {imported:.1f} s, approved after {approved:.1f} s, ")
+        sys.stdout.write(
+            f"published after {published:.1f} s ({zone['names']} names), loaded by BIND after {loaded:.1f} s; "
+        )
+        sys.stdout.write(f"peak MB {peaks}\n")
+    items = [verdict for verdict in verdicts if "line" in verdict]
+    assert len(items) == sum(1 for line in lines if line.strip() and not line.strip().startswith("#"))
+    assert {item["verdict"] for item in items} <= {"accepted", "duplicate", "covered", "refused"}
+    assert plan["counts"]["targets"] == sum(item["verdict"] in {"accepted", "covered"} for item in items)
+    assert "TSIG" in transferred or "isp-one" in transferred
+    assert f"loaded serial {zone['serial']}" in checked
+    assert published < SECONDS
+    assert max(peaks.values()) < MEGABYTES
+
+
+def _names(service: Service) -> int:
+    time.sleep(0.25)
+    names: int = service.get("/zones/block.rpz")["names"]
+    return names
+
+
+def _checked(installation: Installation, folder: Path) -> str:
+    """What named-checkzone says of the export; the test fails where it refuses it."""
+    installation.pulih("export", "block.rpz", "--format", "rpz", "-o", "zone.db")
+    command = [find("named-checkzone", "bind9-utils"), "-k", "fail", "block.rpz", "zone.db"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
