@@ -5,8 +5,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 
 import uvicorn
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,8 +24,9 @@ from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
-from app.orders import guarding
+from app.orders import guarding, imports_staging
 from app.orders.conditions_router import router as conditions_router
+from app.orders.imports_router import router as imports_router
 from app.orders.router import router as orders_router
 from app.publication import loop, zones
 from app.publication.marks import Marks
@@ -46,8 +48,11 @@ DOCS_POLICY = (
 """Swagger UI writes inline styles; it gets no inline script, and nothing from anywhere else."""
 
 MAX_BODY_OCTETS = 8 * 1024 * 1024
-ROUTERS = (orders_router, conditions_router, answers_router, zones_router, subscribers_router)
+MAX_IMPORT_OCTETS = 64 * 1024 * 1024
+IMPORTS = "/api/v1/imports"
+ROUTERS = (orders_router, conditions_router, imports_router, answers_router, zones_router, subscribers_router)
 REFUSED = 2
+SWEEP_SECONDS = 300.0
 
 
 def utc_now() -> dt.datetime:
@@ -55,7 +60,9 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def create_app(settings: Settings, database: Database, *, clock: Clock = utc_now, publishing: bool = True) -> FastAPI:
+def create_app(
+    settings: Settings, database: Database, *, clock: Clock = utc_now, with_publisher: bool = True
+) -> FastAPI:
     """The application on a migrated database; raises where a route does not say who may use it."""
     migrate.check(database)
     app = FastAPI(
@@ -65,7 +72,7 @@ def create_app(settings: Settings, database: Database, *, clock: Clock = utc_now
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=_publishing if publishing else None,
+        lifespan=_lifespan if with_publisher else None,
     )
     app.state.settings = settings
     app.state.database = database
@@ -77,7 +84,7 @@ def create_app(settings: Settings, database: Database, *, clock: Clock = utc_now
         app.include_router(router)
     _mount_pages(app)
     check_declared(app)
-    app.add_middleware(BodyLimit, limit=MAX_BODY_OCTETS)
+    app.add_middleware(BodyLimit)
     return app
 
 
@@ -86,22 +93,40 @@ def make_publisher(settings: Settings, database: Database) -> Publisher:
     return Publisher(database, Marks(settings.data_dir / "marks", "publisher"), settings.zone_settings)
 
 
-@asynccontextmanager
-async def _publishing(app: FastAPI) -> AsyncIterator[None]:
-    """Run the publisher in a thread for as long as the application serves."""
-    state = app.state
-    publisher = make_publisher(state.settings, state.database)
-    publisher.start(state.clock())
+@contextmanager
+def publishing(settings: Settings, database: Database, clock: Clock) -> Iterator[None]:
+    """The publisher in a thread for as long as the block runs, and beside it the sweeper of broken-off imports."""
+    publisher = make_publisher(settings, database)
+    publisher.start(clock())
     stop = threading.Event()
-    thread = threading.Thread(
-        target=loop.run, args=(state.database, publisher, state.clock, stop), name="publisher", daemon=True
-    )
-    thread.start()
+    threads = [
+        threading.Thread(target=loop.run, args=(database, publisher, clock, stop), name="publisher", daemon=True),
+        threading.Thread(target=_sweep, args=(database, clock, stop), name="sweeper", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+
+
+def _sweep(database: Database, clock: Clock, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            imports_staging.sweep(database, clock())
+        except SQLAlchemyError:
+            log.exception("broken-off imports could not be swept away; it will be tried again")
+        stop.wait(SWEEP_SECONDS)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    with publishing(state.settings, state.database, state.clock):
+        yield
 
 
 def _mount_pages(app: FastAPI) -> None:
@@ -126,41 +151,42 @@ def _mount_pages(app: FastAPI) -> None:
 
 
 class BodyLimit:
-    """Answers 413 before more of a request's body is read than anything here can need."""
+    """Answers 413 before more of a request's body is read than its route can need."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = MAX_IMPORT_OCTETS if scope["path"] == IMPORTS else MAX_BODY_OCTETS
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._limit:
-            answer = problems.problem("too_large", f"a body has at most {self._limit} octets")
+        if not declared.isdigit() or int(declared) > limit:
+            answer = problems.problem("too_large", f"a body has at most {limit} octets")
             await answer(scope, receive, send)
             return
-        await self._app(scope, self._counted(receive), send)
-
-    def _counted(self, receive: Receive) -> Receive:
-        """The same for a body that does not say how long it is: it is cut off where it has become too long."""
-        left = self._limit
-
-        async def counted() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, f"a body has at most {self._limit} octets")
-            return message
-
-        return counted
+        await self._app(scope, _counted(receive, limit), send)
 
 
-def serve(settings: Settings, database: Database, *, publishing: bool) -> None:
+def _counted(receive: Receive, limit: int) -> Receive:
+    """The same for a body that does not say how long it is: it is cut off where it has become too long."""
+    left = limit
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, f"a body has at most {limit} octets")
+        return message
+
+    return counted
+
+
+def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
-    app = create_app(settings, database, publishing=publishing)
+    app = create_app(settings, database, with_publisher=with_publisher)
     config = uvicorn.Config(
         app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False
     )
@@ -173,9 +199,8 @@ def publish(settings: Settings, database: Database) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    publisher = make_publisher(settings, database)
-    publisher.start(utc_now())
-    loop.run(database, publisher, utc_now, stop)
+    with publishing(settings, database, utc_now):
+        stop.wait()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -191,7 +216,7 @@ def main(arguments: Sequence[str]) -> int:
         if "--only-publisher" in arguments:
             publish(settings, database)
         else:
-            serve(settings, database, publishing="--without-publisher" not in arguments)
+            serve(settings, database, with_publisher="--without-publisher" not in arguments)
     except SettingInvalid as error:
         log.error("%s", error)  # noqa: TRY400 - the message is all there is to say
         return REFUSED

@@ -1,17 +1,21 @@
 """Errors as `application/problem+json` (RFC 9457), and the table of every code there is."""
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, Fault, faults_of
 from resolver_policy.errors import PolicyError
+
+
+log = logging.getLogger(__name__)
 
 
 class Problem(NamedTuple):
@@ -89,7 +93,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(StaleDataError, _stale)
-    app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -146,6 +150,7 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
         return problem("storage_full", "the change was not made: no space is left to record it")
     if "locked" in text or "busy" in text:
         return problem("busy", "the change was not made: the database is busy", headers={"Retry-After": "1"})
+    log.error("the database failed", exc_info=error)
     return problem("internal", "the change was not made: the database failed")
 
 

@@ -43,7 +43,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 @pytest.fixture(scope="session")
 def application(template: Template) -> Iterator[Application]:
     database = Database(f"sqlite:///{template.path}")
-    app = create_app(Settings(data_dir=template.path.parent), database, publishing=False)
+    app = create_app(Settings(data_dir=template.path.parent), database, with_publisher=False)
     database.close()
     with serving(app) as address:
         yield Application(app, address)
@@ -78,3 +78,16 @@ def service(
     service = Service(application.address, settings, database, clock, template.tokens)
     yield service
     service.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests counted and measured (`record_property`), also where they ran in other processes."""
+    measured = [report for report in terminalreporter.getreports("passed") if report.user_properties]
+    if measured:
+        terminalreporter.section("counted and measured")
+    for report in measured:
+        values = ", ".join(
+            f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            for name, value in report.user_properties
+        )
+        terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {values}")

@@ -39,12 +39,11 @@ class IdempotentRoute(APIRoute):
 
 
 async def _once(request: Request, original: Handler) -> Response:
-    body = await request.body()
     actor = await anyio.to_thread.run_sync(identify, request)
     if actor is None or actor.principal_id is None:
         return await original(request)
     slot = (actor.principal_id, _key(request))
-    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body).digest()
+    fingerprint = _fingerprint(request, await request.body())
     in_flight: set[tuple[int, str]] = request.app.state.idempotency_in_flight
     if slot in in_flight:
         raise Conflict("the first request with this key is still running", code="idempotency_in_flight")
@@ -56,6 +55,15 @@ async def _once(request: Request, original: Handler) -> Response:
     response = await original(request)
     await anyio.to_thread.run_sync(_keep, request, slot, fingerprint, response, limiter=anyio.CapacityLimiter(1))
     return response
+
+
+def _fingerprint(request: Request, body: bytes) -> bytes:
+    """What must be the same for a request to be the same one; the boundary of a multipart body is chance."""
+    _, _, boundary = request.headers.get("content-type", "").partition("boundary=")
+    if boundary:
+        body = body.replace(boundary.strip('"').encode(), b"")
+    target = f"{request.method} {request.url.path}?{request.url.query}\n"
+    return hashlib.sha256(target.encode() + body).digest()
 
 
 def _key(request: Request) -> str:

@@ -31,7 +31,7 @@ COUNTED_AT_ONCE = 1024 * 1024
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--order-file",
-    type=click.File("rb"),
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
     required=True,
     help="The order's data in TOML: the fields of POST /orders but the targets; nothing is defaulted.",
 )
@@ -42,7 +42,7 @@ COUNTED_AT_ONCE = 1024 * 1024
 @token_option
 def import_list(
     file: BinaryIO,
-    order_file: BinaryIO,
+    order_file: Path,
     match: str,
     token_file: Path | None,
     *,
@@ -81,12 +81,12 @@ def _proposer(actor: Actor) -> Actor:
     return actor
 
 
-def _order(file: BinaryIO) -> OrderIn:
+def _order(path: Path) -> OrderIn:
     """The order's data; dates and times may be TOML's own, times with an offset."""
     try:
-        return OrderIn.model_validate(tomllib.load(file))
+        return OrderIn.model_validate(tomllib.loads(path.read_text("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Unprocessable(f"{file.name} is not TOML: {error}") from error
+        raise Unprocessable(f"{path} is not TOML: {error}") from error
 
 
 @contextmanager
@@ -106,8 +106,10 @@ def _bar(stream: BinaryIO) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    with click.progressbar(length=2 * _lines_in(stream), label="importing", file=sys.stderr) as bar:
+    length = 2 * _lines_in(stream)
+    with click.progressbar(length=length, label="importing", file=sys.stderr) as bar:
         yield bar.update
+        bar.update(length - bar.pos)
 
 
 def _lines_in(stream: BinaryIO) -> int:

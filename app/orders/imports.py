@@ -33,7 +33,7 @@ HOLDING = (OrderState.PROPOSED, OrderState.SCHEDULED, OrderState.ACTIVE)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The match of all names of a list; a dry run stores nothing; `partial` stores the good lines without the others."""
+    """The match of all names; a dry run stores nothing; `partial` stores the good lines without the others."""
 
     match: Match = Match.SUBTREE
     dry_run: bool = False

@@ -78,7 +78,8 @@ def document(plan: Plan, now: dt.datetime) -> dict[str, Any]:
 
 def _items(session: Session, order: Order, guard: Guard) -> Iterator[dict[str, Any]]:
     query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order.id)).order_by(TargetRow.id)
-    for batch in session.execute(query).partitions(targets.KEYS_IN_ONE_QUERY):
+    streamed = session.execute(query.execution_options(yield_per=targets.KEYS_IN_ONE_QUERY))
+    for batch in streamed.partitions():
         rows = [(key, match) for key, match in batch]
         holders = _holders(session, rows)
         for key, match in rows:

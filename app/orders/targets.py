@@ -103,7 +103,7 @@ def active_decisions(session: Session, condition: ColumnElement[bool]) -> Iterat
 def names_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
     """Every name of an order and its match, in key order, streamed."""
     query = select(TargetRow.key, TargetRow.match).where(of_order(order_id)).order_by(TargetRow.id)
-    for key, match in session.execute(query):
+    for key, match in session.execute(query.execution_options(yield_per=ROWS_IN_ONE_INSERT)):
         yield names.from_key(key), MATCHES[match]
 
 

@@ -35,11 +35,12 @@ class Publisher:
         self._digest: tuple[bytes, ZoneDigest] | None = None
 
     def start(self, now: dt.datetime) -> None:
-        """Bring zones in line with the settings, and serials above everything that was ever shown."""
+        """Bring zones in line with the settings, serials above everything that was ever shown, and the marks in line
+        with a release whose process ended before it wrote them."""
         with self._database.write() as session:
-            serials = {}
             if zones.configure(session, self._settings, self._marks, now):
-                serials = self._release(session, now, even_unchanged=True)
+                self._release(session, now, even_unchanged=True)
+            serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
         self._raise_marks(serials)
 
     def publish(self, now: dt.datetime) -> dict[str, int]:

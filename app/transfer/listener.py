@@ -58,7 +58,6 @@ def bind(host: str, port: int, limits: Limits) -> tuple[socket.socket, socket.so
                 raise
             continue
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.known_idle * 1000))
         return datagram, stream
     raise OSError(f"no port of {host} is free for both UDP and TCP")
 
@@ -223,8 +222,10 @@ class Streams:
 
 
 def _break_off(writer: asyncio.StreamWriter) -> None:
-    """Drop a connection at once; one that is closed with nothing left to send is over already."""
+    """Drop a connection at once, with what the system still holds of it: without the zero linger time that
+    would wait for a reader that stopped. One that is closed with nothing left to send is over already."""
     if writer.transport.get_write_buffer_size() or not writer.is_closing():
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
         writer.transport.abort()
 
 

@@ -128,7 +128,7 @@ def test_the_same_post_across_a_restart_has_the_same_answer(template: Template, 
     answers = []
     for _ in range(2):
         database = Database(settings.database)
-        with running(settings, database, FrozenClock(), publishing=True) as address:
+        with running(settings, database, FrozenClock(), with_publisher=True) as address:
             answers.append(httpx.post(f"{address}/api/v1/orders", json=body, headers=headers))
         database.close()
 

@@ -1,4 +1,4 @@
-"""Importing over HTTP and by hand, as the tests of this room do it."""
+"""Importing, as the tests of this room do it."""
 
 import io
 import json
@@ -11,16 +11,11 @@ import httpx
 from app.auth import tokens
 from app.db import Database
 from app.journal.actor import Actor
-from app.main import create_app
 from app.orders import guarding, imports_lines
 from app.orders.guarding import Guard
-from app.orders.imports import Imported, Options, import_list
 from app.orders.imports_lines import Lines
-from app.orders.schemas import OrderIn
 from app.settings import Settings
-from tests.service import FrozenClock, Json, Service, Template, an_order, answered
-
-__all__ = ["a_guard", "actor_of", "create_app", "import_json", "judged", "order_data", "run", "send_file", "verdicts"]
+from tests.service import NOW, Json, Service, Template, an_order, answered
 
 
 def order_data(**fields: object) -> Json:
@@ -73,27 +68,9 @@ def a_guard(settings: Settings) -> Guard:
 def actor_of(database: Database, template: Template, name: str = "operator-1") -> Actor:
     """Somebody, by the token that the template gave them."""
     with database.read() as session:
-        return tokens.authenticate(session, template.tokens[name], now=FrozenClock()())
+        return tokens.authenticate(session, template.tokens[name], now=NOW)
 
 
 def listed(*names: str) -> Lines:
     """A file with these lines."""
     return partial(imports_lines.of_file, io.BytesIO("".join(f"{name}\n" for name in names).encode()))
-
-
-def run(
-    database: Database,
-    actor: Actor,
-    lines: Lines,
-    *,
-    guard: Guard,
-    clock: FrozenClock,
-    options: Options | None = None,
-    **fields: object,
-) -> Imported:
-    """An import without HTTP."""
-    command = OrderIn.model_validate(order_data(**fields))
-    with database.write() as session:
-        return import_list(
-            database, session, actor, command, lines, options or Options(), guard=guard, clock=clock
-        )

@@ -113,7 +113,7 @@ def test_acts_that_fell_due_while_the_service_was_down_happen_when_it_starts(
     assert service.zone() == ["expires.example .", "planned.example ."]
 
     clock = FrozenClock(NOW + 30 * DAY)
-    with running(settings, database, clock, publishing=True):
+    with running(settings, database, clock, with_publisher=True):
         serial = service.read(f"zones/{ZONE}")["serial"]
         wait_until(lambda: bool(service.read(f"zones/{ZONE}")["serial"] > serial), 10, lambda: "nothing was published")
 

@@ -9,7 +9,10 @@ from app.orders.imports_lines import LONGEST_LINE, of_file, of_texts
 
 
 def read(octets: bytes) -> list[tuple[int, str, str | None]]:
-    return [(line.number, line.text, line.fault and line.fault.rule) for line in of_file(io.BytesIO(octets))]
+    return [
+        (line.number, line.text, None if line.fault is None else line.fault.rule)
+        for line in of_file(io.BytesIO(octets))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def api(database: Database, settings: Settings, now: dt.datetime) -> Iterator[Ap
     """Three releases an hour ago, `isp-one` without a key, and every role; the clock stands at `now`."""
     published(database, ZONE, [(100, now - 60 * MINUTE), (101, now - 20 * MINUTE), (102, now - 10 * MINUTE)])
     added = registered(database, "isp-one", "127.0.0.0/8", now=now - 60 * MINUTE, notify=["127.0.0.1:10053"])
-    application = create_app(settings, database, clock=lambda: now, publishing=False)
+    application = create_app(settings, database, clock=lambda: now, with_publisher=False)
     with database.write() as session:
         given = {
             str(role): tokens.create(session, ROOT, role=role, name=f"{role}-1", expires_at=None, now=now)

@@ -1,0 +1,25 @@
+"""A world of orders on a real database, with a publisher."""
+
+import pytest
+
+from app.db import Database
+from app.main import make_publisher
+from app.publication.follower import Follower
+from app.publication.marks import Marks
+from app.settings import Settings
+from tests.publication.worlds import World
+from tests.service import FrozenClock, Template
+
+
+@pytest.fixture
+def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> World:
+    """Nothing but the first, empty release."""
+    world = World(database, make_publisher(settings, database), clock, template)
+    world.publisher.start(clock())
+    return world
+
+
+@pytest.fixture
+def follower(settings: Settings) -> Follower:
+    """What a transfer process holds of the zones."""
+    return Follower(settings, Marks(settings.data_dir / "marks", "transfer"))

@@ -1,0 +1,95 @@
+"""Random histories of orders: whatever happened in whatever order, what is published is what is decided."""
+
+from random import Random
+
+import pytest
+from sqlalchemy import func, select
+
+from app.answers.names import explain
+from app.journal.models import JournalHead
+from app.orders.models import Touched
+from app.publication import zones
+from app.publication.follower import Follower
+from app.publication.models import Release, RuleSpan, ZoneSerial
+from app.publication.store import changes_between, head_rules, rules_of_release
+from resolver_policy.delta import diff
+from resolver_policy.targets import Decision, decide
+from tests.policy.scale import Record, scaled, tell
+from tests.policy.worlds import queries
+from tests.publication.worlds import Rules, World, digest_of, random_act
+from tests.service import ZONE
+
+HISTORIES = 6
+RELEASES = 30
+
+
+def check_release(world: World, follower: Follower, rules: Rules, random: Random) -> int:
+    """The newest release against the definition; gives its number."""
+    with world.database.read() as session:
+        assert dict(head_rules(session)) == rules
+        release = zones.head(session)
+        assert release is not None
+        assert release.names == len(rules)
+        assert release.rules == sum((rule.own > 0) + (rule.wild > 0) for rule in rules.values())
+        assert release.digest == digest_of(rules)
+        assert release.events_until <= session.scalars(select(JournalHead.size)).one()
+        assert session.scalar(select(func.count()).select_from(Touched)) == 0
+        follower.refresh(session)
+        assert dict(follower.zones[ZONE].rules()) == rules
+        assert follower.zones[ZONE].serial == session.scalar(
+            select(ZoneSerial.serial).where(ZoneSerial.release_id == release.id)
+        )
+        targets = world.targets()
+        for name in queries(targets, random, 8) if targets else ():
+            if "." in name:
+                assert explain(session, name, world.clock()).blocked == (decide(name, targets) is Decision.BLOCK)
+        return release.id
+
+
+@pytest.mark.parametrize("seed", range(HISTORIES))
+def test_what_is_published_is_what_is_decided(
+    world: World, follower: Follower, seed: int, record_property: Record
+) -> None:
+    random = Random(seed)
+    published: dict[int, Rules] = {1: {}}
+    acts = 0
+    for _ in range(scaled(RELEASES)):
+        for _ in range(random.randint(1, 3)):
+            random_act(world, random)
+            acts += 1
+        world.publish()
+        rules = world.rules()
+        published[check_release(world, follower, rules, random)] = rules
+
+    with world.database.read() as session:
+        for release_id, rules in published.items():
+            assert dict(rules_of_release(session, release_id)) == rules
+        ids = sorted(published)
+        pairs = [(older, newer) for older in ids for newer in ids if older <= newer]
+        for older, newer in random.sample(pairs, min(len(pairs), 100)):
+            assert tuple(changes_between(session, older, newer)) == diff(published[older], published[newer])
+        spans = session.scalar(select(func.count()).select_from(RuleSpan))
+        releases = session.scalar(select(func.count()).select_from(Release))
+    tell(record_property, acts=acts, releases=releases or 0, rule_spans=spans or 0)
+
+
+def test_a_history_without_a_publisher_in_between_ends_in_the_same_rules(world: World, follower: Follower) -> None:
+    random = Random(99)
+    for _ in range(scaled(60)):
+        random_act(world, random)
+    world.publish()
+
+    check_release(world, follower, world.rules(), random)
+
+
+def test_what_comes_and_goes_between_two_releases_publishes_nothing(world: World) -> None:
+    random = Random(5)
+    for _ in range(10):
+        random_act(world, random)
+    for held in list(world.held):
+        world.lift(held)
+
+    assert world.publish() == {}
+    with world.database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Touched)) == 0
+        assert session.scalar(select(func.count()).select_from(RuleSpan)) == 0

@@ -1,0 +1,376 @@
+"""Problem documents: every code there is, the shape of each, and what must never be in one."""
+
+import json
+import socket
+from collections.abc import Callable
+from random import Random
+
+import httpx
+import pytest
+from pysqlite3 import dbapi2
+from sqlalchemy import event
+
+from app import problems
+from app.errors import AppError, Fault
+from app.problems import PROBLEMS
+from resolver_policy.errors import PolicyError
+from tests.policy.scale import Record, scaled, tell
+from tests.service import HOUR, NOW, ZONE, Json, Service, a_leaf, an_order, condition, targets, text_of
+
+LATER = {
+    "emergency_limit": "emergency orders come with a later version",
+    "rate_limited": "limits on requests come with a later version",
+    "storage_full": "a full disk is not made here; the translation of its error is tested below",
+    "busy": "raised where the writer's lock is not had within its time-out: tested below and by the races",
+    "internal": "a fault of the service: tested below",
+}
+"""Codes that no request of the table below brings about, and why."""
+
+MUTATIONS = 400
+
+Raise = Callable[[Service], httpx.Response]
+
+
+def post_order(**fields: object) -> Raise:
+    return lambda service: service.post("orders", an_order(**fields), by="operator-1")
+
+
+def named(name: str) -> Raise:
+    return post_order(targets=[{"name": name, "match": "exact"}])
+
+
+def approve_own(service: Service) -> httpx.Response:
+    order = service.propose(by="approver-1")
+    return service.post(f"orders/{order['id']}/approve", {"reason": "x"}, by="approver-1")
+
+
+def approve(service: Service, order: Json, *, version: str | None = "*", **fields: object) -> httpx.Response:
+    return service.post(f"orders/{order['id']}/approve", {"reason": "x", **fields}, by="approver-1", version=version)
+
+
+def useless_exception(service: Service) -> httpx.Response:
+    service.block("x.example")
+    return post_order(kind="exception", conditions=None, targets=targets("x.example"))(service)
+
+
+def taken_number(service: Service) -> httpx.Response:
+    service.propose(number="EX-TAKEN")
+    return post_order(number="EX-TAKEN")(service)
+
+
+def changed_plan(service: Service) -> httpx.Response:
+    order = service.propose()
+    service.block()
+    return approve(service, order, plan_hash="sha256:" + "0" * 64)
+
+
+def other_body(service: Service) -> httpx.Response:
+    service.post("orders", an_order(), by="operator-1", Idempotency_Key="k")
+    return service.post("orders", an_order(), by="operator-1", Idempotency_Key="k")
+
+
+def in_flight(service: Service) -> httpx.Response:
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER planted BEFORE INSERT ON idempotent_answers BEGIN SELECT RAISE(ABORT, 'planted'); END"
+        )
+    return service.post("orders", an_order(), by="operator-1", Idempotency_Key="k")
+
+
+OVERRIDE = {"reason": "by law", "expires_at": text_of(NOW + HOUR)}
+
+RAISED: dict[str, Raise] = {
+    "body_invalid": post_order(number=None),
+    "name_invalid": named("a..b"),
+    "name_too_long": named(".".join(["a" * 60] * 4) + ".example"),
+    "address_not_name": named("192.0.2.1"),
+    "category_unknown": post_order(category="nonsense"),
+    "sop_unknown": post_order(conditions=None, sop={"code": "nonsense"}),
+    "conditions_empty": post_order(conditions={"all_of": []}),
+    "no_gating_condition": post_order(conditions=a_leaf(gating=False)),
+    "review_date_past": post_order(review_due_at="2020-01-01T00:00:00Z"),
+    "idempotency_mismatch": other_body,
+    "hard_protected": named("co.id"),
+    "soft_protected": named("blogspot.com"),
+    "mass_change": lambda service: approve(
+        service, service.propose(targets=targets("blogspot.com"), override=OVERRIDE)
+    ),
+    "token_missing": lambda service: service.get("orders", by=None),
+    "token_invalid": lambda service: service.get("orders", by=None, Authorization="Bearer pulih_nonsense"),
+    "role_forbidden": lambda service: service.get("orders", by="isp-1"),
+    "four_eyes": approve_own,
+    "not_found": lambda service: service.get("orders/nonsense"),
+    "method_not_allowed": lambda service: service.request("DELETE", "orders", by="operator-1"),
+    "serial_unknown": lambda service: service.get(f"zones/{ZONE}/changes?since=1", by="isp-1"),
+    "state_conflict": lambda service: approve(service, service.block()),
+    "plan_changed": changed_plan,
+    "order_number_taken": taken_number,
+    "exception_not_specific": useless_exception,
+    "idempotency_in_flight": in_flight,
+    "stale_version": lambda service: approve(service, service.propose(), version='"9"'),
+    "version_required": lambda service: approve(service, service.propose(), version=None),
+    "too_large": post_order(targets=targets(*(f"n{n}.example" for n in range(1001)))),
+}
+
+
+def check_shape(response: httpx.Response) -> Json:
+    """What is so of every problem document (RFC 9457)."""
+    body: Json = response.json()
+    assert response.headers["content-type"] == "application/problem+json"
+    known = PROBLEMS[body["code"]]
+    assert {key: body[key] for key in ("type", "title", "title_id", "status")} == {
+        "type": f"urn:pulih:problem:{body['code']}",
+        "title": known.en,
+        "title_id": known.id,
+        "status": known.status,
+    }
+    assert response.status_code == known.status
+    assert body["detail"]
+    assert set(body) - {"errors"} == {"type", "title", "title_id", "status", "detail", "code"}
+    for error in body.get("errors", []):
+        assert error["rule"]
+        assert set(error) <= {"pointer", "line", "value", "rule"}
+        assert len(error.get("value", "")) <= 300
+    check_silence(response)
+    return body
+
+
+def check_silence(response: httpx.Response) -> None:
+    """No trace, statement or path of the service is told to anybody."""
+    for secret in (
+        "Traceback",
+        'File "',
+        "SELECT ",
+        "INSERT ",
+        "UPDATE ",
+        "sqlalchemy",
+        "sqlite",
+        "/work",
+        "/tmp",
+        ".py",
+    ):
+        assert secret not in response.text
+
+
+@pytest.mark.parametrize("code", RAISED)
+def test_a_code_is_answered_in_the_shape_of_all(service: Service, code: str) -> None:
+    body = check_shape(RAISED[code](service))
+
+    assert body["code"] == code
+
+
+def test_every_code_is_raised_or_kept_for_later() -> None:
+    imports = {"media_type"}
+    """Raised by the route for lists, which has tests of its own."""
+
+    assert set(RAISED) | set(LATER) | imports == set(PROBLEMS)
+    assert set(RAISED) & set(LATER) == set()
+
+
+def codes_of(error: type[Exception]) -> set[str]:
+    """The default codes of an error's subclasses, however deep."""
+    own = {str(getattr(error, "default_code", None) or getattr(error, "code", ""))}
+    return own.union(*(codes_of(each) for each in error.__subclasses__()))
+
+
+@pytest.mark.parametrize("tree", [AppError, PolicyError])
+def test_every_expected_failure_has_a_code_of_the_table(tree: type[Exception]) -> None:
+    assert codes_of(tree) - {"policy"} <= set(PROBLEMS)
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_a_status_and_two_titles_belong_to_each_code(code: str) -> None:
+    known = PROBLEMS[code]
+
+    assert 400 <= known.status < 600
+    assert known.en != known.id
+    assert known.en
+    assert known.id
+
+
+def test_a_code_can_be_read_off_a_response_that_has_no_faults() -> None:
+    body = json.loads(bytes(problems.problem("not_found", "nothing").body))
+
+    assert "errors" not in body
+
+
+def test_faults_show_place_value_and_rule() -> None:
+    fault = Fault("rule", value="half \ud800 of a pair", line=7)
+    body = json.loads(bytes(problems.problem("body_invalid", "wrong \udfff", [fault]).body))
+
+    assert body["detail"] == "wrong \\udfff"
+    assert body["errors"] == [{"line": 7, "value": "half \\ud800 of a pair", "rule": "rule"}]
+
+
+def test_a_path_that_is_not_there_is_a_problem_too(service: Service) -> None:
+    for path in ("/", "/nonsense", "/api/v1/nonsense", "/api/static/nonsense"):
+        assert check_shape(service.get(path, by=None))["code"] == "not_found"
+
+
+def raw(service: Service, request: bytes) -> bytes:
+    """Send octets to the service, and read what it answers until it closes."""
+    host, port = service.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while octets := connection.recv(65_536):
+            answer += octets
+    return answer
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(service: Service) -> None:
+    head = f"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {9 * 1024 * 1024}\r\n\r\n"
+
+    answer = raw(service, head.encode())
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b'"code":"too_large"' in answer
+
+
+def test_a_body_that_does_not_say_how_large_it_is_is_cut_off(service: Service) -> None:
+    chunks = (b" " * 1024 * 1024 for _ in range(10))
+    headers = {"Authorization": f"Bearer {service.tokens['operator-1']}", "Content-Type": "application/json"}
+    response = service.client.post("/api/v1/orders", content=chunks, headers=headers)
+
+    assert check_shape(response)["code"] == "too_large"
+
+
+@pytest.mark.parametrize("length", [b"x", b"-1", b"1" * 5_000, "²".encode()])
+def test_a_length_that_is_none_is_refused(service: Service, length: bytes) -> None:
+    head = b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + length + b"\r\n\r\n{}"
+
+    assert raw(service, head).startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
+
+
+def test_a_full_disk_is_told_as_such(service: Service) -> None:
+    order = service.propose()
+    _limit_pages(service)
+
+    response = service.post(
+        "orders", an_order(targets=targets(*(f"{'x' * 60}{n}.example" for n in range(900)))), by="operator-1"
+    )
+
+    assert check_shape(response)["code"] == "storage_full"
+    assert service.read("orders")["items"] == [service.read("orders")["items"][0]]
+    assert service.read(f"orders/{order['id']}") == order
+
+
+def _limit_pages(service: Service) -> None:
+    """Let the database grow no further, on every connection that is open already."""
+    service.database.engine.dispose()
+
+    def limit(connection: dbapi2.Connection, _record: object) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 3}")
+
+    event.listen(service.database.engine, "connect", limit)
+
+
+def test_a_database_that_stays_locked_is_told_as_busy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.db.BUSY_TIMEOUT_MS", 100)
+    service.database.engine.dispose()
+    with service.database.write() as session:
+        session.connection()
+        response = service.post("orders", an_order(), by="operator-1")
+
+    assert check_shape(response)["code"] == "busy"
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_a_database_that_fails_is_logged_and_tells_nothing_of_itself(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE orders RENAME COLUMN reason_en TO planted")
+
+    assert check_shape(service.get("orders"))["code"] == "internal"
+    assert "no such column: orders.reason_en" in caplog.text
+
+
+def test_a_fault_of_the_service_is_logged_and_tells_nothing_of_itself(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.propose()
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuse_orders_update")
+        connection.exec_driver_sql("UPDATE orders SET legal_basis = 'no JSON'")
+
+    assert check_shape(service.get("orders"))["code"] == "internal"
+    assert "JSONDecodeError" in caplog.text
+
+
+VALUES: list[object] = [
+    *(None, True, 0, -1, 2**63, 2**64, 1e308),
+    *("", " ", "x" * 3000, "\u0000", "\ud800", "\u202e", "a\nb", "\uff0e", "☃.example", "xn--\u00fc", "exact"),
+    *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+14:00", "2027-01-01", "' OR 1=1 --"),
+    *([], {}, [[]], {"": ""}, ["x"] * 50, {"all_of": [{"any_of": []}]}),
+]
+
+
+def mutated(body: object, random: Random) -> object:
+    """The same JSON with one value changed, dropped, doubled or put in elsewhere."""
+    if isinstance(body, dict) and body and random.random() < 0.8:
+        key = random.choice(sorted(body))
+        kind = random.randrange(8)
+        if kind == 0:
+            return {name: value for name, value in body.items() if name != key}
+        if kind == 1:
+            return {**body, random.choice(["x", "~/", "\ud800", key.upper()]): random.choice(VALUES)}
+        return {**body, key: mutated(body[key], random)}
+    if isinstance(body, list) and body and random.random() < 0.8:
+        place = random.randrange(len(body))
+        return [*body[:place], mutated(body[place], random), *body[place + random.randrange(2) :]]
+    return random.choice(VALUES)
+
+
+def test_no_mutation_of_a_body_is_a_fault_of_the_service(service: Service, record_property: Record) -> None:
+    random = Random(17)
+    taken = 0
+    for number in range(scaled(MUTATIONS)):
+        body: object = an_order(
+            override=OVERRIDE,
+            platform="platform-1",
+            effective_at=text_of(NOW),
+            expires_at=text_of(NOW + HOUR),
+            conditions={"all_of": [a_leaf("one"), {"any_of": [a_leaf("two"), a_leaf("three")]}]},
+        )
+        for _ in range(random.randint(1, 3)):
+            body = mutated(body, random)
+        key = {"Idempotency_Key": f"key-{number}"} if number % 3 == 0 else {}
+        response = service.post("orders", body, by="operator-1", **key)
+        if response.status_code == 201:
+            taken += 1
+        else:
+            assert response.status_code < 500, body
+            check_shape(response)
+    tell(record_property, mutations=scaled(MUTATIONS), taken=taken)
+
+
+ACTS: dict[str, Json] = {
+    "approve": {"reason": "x", "plan_hash": None},
+    "reject": {"reason": "x"},
+    "withdraw": {"reason": "x"},
+    "lift": {"ground": "court", "reason": "x", "targets": [{"name": "blocked.example", "match": "exact"}]},
+    "plan-lift": {"ground": "court", "reason": "x", "at": "2027-01-01T00:00:00Z"},
+}
+MARKS: dict[str, Json] = {
+    "claim": {"evidence": {"text": "x", "file": {"name": "y", "content": "eA=="}}},
+    "verify": {"reason": "x"},
+    "reject": {"reason": "x"},
+    "waive": {"reason": "x", "authority": "y"},
+}
+
+
+def test_no_mutation_of_an_act_is_a_fault_of_the_service(service: Service) -> None:
+    random = Random(23)
+    for number in range(scaled(MUTATIONS)):
+        if number % 20 == 0:
+            order = service.propose() if number % 40 else service.block()
+        on_order = random.random() < 0.5
+        act, body = random.choice(sorted((ACTS if on_order else MARKS).items()))
+        path = f"orders/{order['id']}/{act}" if on_order else f"conditions/{condition(order)['id']}/{act}"
+        response = service.post(path, mutated(body, random), by="approver-2")
+        assert response.status_code < 500, (path, body)
+        if response.status_code >= 400:
+            check_shape(response)
