@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from app.errors import AppError, Fault, faults_of
 from resolver_policy.errors import PolicyError
 
-
 log = logging.getLogger(__name__)
 
 
