@@ -35,4 +35,4 @@ EXPOSE 8000/tcp 5300/tcp 5300/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["pulih", "healthcheck"]
 ENTRYPOINT ["pulih"]
-CMD ["serve"]
+CMD ["serve", "--upgrade"]

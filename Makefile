@@ -15,7 +15,7 @@ help: ## list these targets
 run: install ## set everything up, load the Telegram 2017 sample on first start, serve on 127.0.0.1
 	@.venv/bin/pulih upgrade
 	@.venv/bin/pulih sample telegram-2017 --if-empty
-	@.venv/bin/pulih tour || true
+	@.venv/bin/pulih tour
 	@exec .venv/bin/pulih serve
 
 test: install-dev ## set everything up, install the resolvers it tests against, run all tests

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator
 
 from app.errors import SettingInvalid
 
-BUSY_TIMEOUT_MS = 15_000
+BUSY_TIMEOUT_MS = 60_000
 SAFE_SQLITE = (3, 51, 3)
 """First release without the WAL-reset bug, which loses committed writes (sqlite.org/wal.html#walresetbug)."""
 

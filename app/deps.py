@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Clock, Database
 from app.errors import Fault, StaleVersion, Unprocessable, VersionRequired
 
 HIGHEST_ROW = 2**63 - 1
@@ -41,8 +41,16 @@ def get_now(request: Request) -> dt.datetime:
     return now
 
 
+def get_clock(request: Request) -> Clock:
+    """The application's clock, for acts: their moment is taken in their transaction (`app.journal.moment`)."""
+    clock: Clock = request.app.state.clock
+    return clock
+
+
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 NowDep = Annotated[dt.datetime, Depends(get_now)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+ClockDep = Annotated[Clock, Depends(get_clock)]
 
 
 class ExpectedVersion:

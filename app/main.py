@@ -90,7 +90,8 @@ def create_app(
 
 def make_publisher(settings: Settings, database: Database) -> Publisher:
     """The publisher of this installation."""
-    return Publisher(database, Marks(settings.data_dir / "marks", "publisher"), settings.zone_settings)
+    marks = Marks(settings.data_dir / "marks", "publisher")
+    return Publisher(database, marks, settings.zone_settings, guarding.load(settings.zone_settings).never)
 
 
 @contextmanager

@@ -5,11 +5,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import Field, field_validator
+from dns.exception import DNSException
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingInvalid
-from resolver_policy import names
+from resolver_policy import names, wire
 from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
 
@@ -64,10 +65,20 @@ class Settings(BaseSettings):
     public_url: str = Field(default="http://127.0.0.1:8000", description="address by which people reach the service")
     language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
 
-    @field_validator("http_listen", "dns_listen")
+    @field_validator("http_listen", "dns_listen", "dns_public")
     @classmethod
-    def _an_endpoint(cls, text: str) -> str:
-        parse_endpoint(text)
+    def _an_endpoint(cls, text: str, info: ValidationInfo) -> str:
+        if text or info.field_name != "dns_public":
+            parse_endpoint(text)
+        return text
+
+    @field_validator("mname", "rname")
+    @classmethod
+    def _a_dns_name(cls, text: str, info: ValidationInfo) -> str:
+        try:
+            wire.wire_name(text)
+        except DNSException as error:
+            raise SettingInvalid(f"{info.field_name} {text!r} is not a name that an SOA can carry: {error}") from error
         return text
 
     @field_validator("zones")

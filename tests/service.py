@@ -225,7 +225,7 @@ class Service:
     def publish(self) -> dict[str, int]:
         """What the publisher's loop does at one moment: what is due, then what was touched."""
         with self.database.write() as session:
-            orders_clock.run_due(session, self.clock())
+            orders_clock.run_due(session, self.clock)
         return self.publisher.publish(self.clock())
 
     def zone(self, zone: str = ZONE) -> list[str]:

@@ -15,6 +15,7 @@ from app.errors import AppError, Fault
 from app.problems import PROBLEMS
 from resolver_policy.errors import PolicyError
 from tests.policy.scale import Record, scaled, tell
+from tests.servers import wait_until
 from tests.service import HOUR, NOW, ZONE, Json, Service, a_leaf, an_order, condition, targets, text_of
 
 LATER = {
@@ -297,7 +298,7 @@ def test_a_fault_of_the_service_is_logged_and_tells_nothing_of_itself(
         connection.exec_driver_sql("UPDATE orders SET legal_basis = 'no JSON'")
 
     assert check_shape(service.get("orders"))["code"] == "internal"
-    assert "JSONDecodeError" in caplog.text
+    wait_until(lambda: "JSONDecodeError" in caplog.text, 10, lambda: "nothing was logged")
 
 
 VALUES: list[object] = [

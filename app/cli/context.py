@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from app import migrate
@@ -36,8 +37,13 @@ class Refusing(click.Group):
             for fault in getattr(error, "faults", ()):
                 where = f"line {fault.line}" if fault.line is not None else fault.pointer
                 click.echo(f"  {where or ''} {fault.value or ''}: {fault.rule}", err=True)
-        except (SettingInvalid, ValidationError) as error:
-            click.echo(f"pulih: {error}", err=True)
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                where = ".".join(str(part) for part in each["loc"])
+                click.echo(f"pulih: {where}: {each['msg']}", err=True)
+        except (SettingInvalid, ArgumentError, DatabaseError, ImportError, OSError) as error:
+            reason = error.orig if isinstance(error, DatabaseError) else error
+            click.echo(f"pulih: {reason}", err=True)
         sys.exit(REFUSED)
 
 

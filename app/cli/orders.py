@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +12,14 @@ from sqlalchemy.orm import Session
 from app.cli.context import acting, open_database, print_json, settings, token_option, utc_now
 from app.errors import Forbidden
 from app.journal.actor import Actor, Role
+from app.journal.moment import moment
 from app.orders import decide as deciding
 from app.orders import documents, guarding, lift, plan, propose, queries
 from app.orders.guarding import Guard
-from app.orders.models import Order
+from app.orders.models import Order, OrderState
 from app.orders.schemas import Decide, Lift, Withdraw
 
+STATES = [state.value for state in OrderState if state is not OrderState.IMPORTING]
 READERS = (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Act = Callable[[Session, Actor, Order, dt.datetime], Order]
@@ -33,7 +36,7 @@ def order() -> None:
 
 
 @order.command("list")
-@click.option("--state", help="Only orders in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only orders in this state.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @token_option
 def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) -> None:
@@ -79,12 +82,17 @@ def show_plan(number: str, token_file: Path | None) -> None:
 def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | None) -> None:
     """Put a proposal in force. Not for whoever proposed it."""
     command = Decide(reason=reason, plan_hash=plan_hash)
-    guard = _guard()
+    guard, prepared = _guard(), None
+    if plan_hash is not None:
+        with open_database().read() as session:
+            _allowed(session, token_file, (Role.APPROVER,))
+            prepared = deciding.prepare(session, queries.order_by_number_or_uid(session, number), guard=guard)
+    approving = partial(deciding.approve, guard=guard, prepared=prepared)
     _act(
         number,
         token_file,
         (Role.APPROVER,),
-        lambda session, actor, found, now: deciding.approve(session, actor, found, command, now, guard=guard),
+        lambda session, actor, found, now: approving(session, actor, found, command, now),
     )
 
 
@@ -142,10 +150,9 @@ def lift_order(number: str, ground: str, reason: str, token_file: Path | None) -
 
 def _act(number: str, token_file: Path | None, roles: tuple[Role, ...], act: Act) -> None:
     """Do one act in one transaction and print the order's new state."""
-    now = utc_now()
     with open_database().write() as session:
         actor = _allowed(session, token_file, roles)
-        done = act(session, actor, queries.order_by_number_or_uid(session, number), now)
+        done = act(session, actor, queries.order_by_number_or_uid(session, number), moment(session, utc_now))
         line = f"{done.number or done.uid}: {done.state}" + (f" ({done.ground})" if done.ground else "")
     click.echo(line)
 

@@ -1,6 +1,7 @@
 """`pulih serve`, `pulih upgrade`, `pulih healthcheck`."""
 
 import os
+import socket
 import sys
 
 import click
@@ -30,14 +31,19 @@ def _settings_table() -> str:
     default="all",
     help="Which processes to run: all, or one of them on a host of its own.",
 )
-def serve(role: str) -> None:
+@click.option("--upgrade", "first_upgrade", is_flag=True, help="Bring the database to this version first (containers).")
+def serve(role: str, *, first_upgrade: bool) -> None:
     """Run the service until Ctrl-C: HTTP, the publisher, and zone transfers."""
     chosen = settings()
+    if first_upgrade:
+        _upgrade(chosen)
     with open_database().read() as session:
         _check_sample_stays(session, chosen)
     if role in {"all", "api"}:
+        _check_free(chosen.http)
         click.echo(f"HTTP on http://{chosen.http}/api/docs", err=True)
     if role in {"all", "transfer"}:
+        _check_free(chosen.dns)
         click.echo(f"zone transfers on {chosen.dns}, UDP and TCP", err=True)
     os.execv(sys.executable, [sys.executable, "-m", "app.supervise", role])  # noqa: S606 - a light process of our own
 
@@ -45,9 +51,7 @@ def serve(role: str) -> None:
 @click.command()
 def upgrade() -> None:
     """Make the database, or bring it to the version of this program."""
-    database = Database(settings().database)
-    migrate.upgrade(database)
-    database.close()
+    _upgrade(settings())
 
 
 @click.command()
@@ -58,6 +62,23 @@ def healthcheck() -> None:
         click.echo(f"pulih: {wrong}", err=True)
         sys.exit(1)
     click.echo("ok")
+
+
+def _upgrade(chosen: Settings) -> None:
+    database = Database(chosen.database)
+    migrate.upgrade(database)
+    database.close()
+
+
+def _check_free(endpoint: Endpoint) -> None:
+    """Say in one line that another service has the port, before anything is started."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((endpoint.host, endpoint.port))
+        except OSError as error:
+            raise SettingInvalid(f"{endpoint} cannot be listened on: {error.strerror}") from error
 
 
 def _check_sample_stays(session: Session, chosen: Settings) -> None:

@@ -9,6 +9,7 @@ from app.auth import tokens
 from app.cli.context import host_actor, open_database, print_json, utc_now
 from app.journal.actor import Role
 from app.journal.append import timestamp
+from app.subscribers import queries as subscribers
 
 DAYS = re.compile(r"([1-9][0-9]{0,4})d")
 
@@ -30,6 +31,8 @@ def create(role: str, name: str, expires: str | None, *, only_print: bool) -> No
     now = utc_now()
     expires_at = None if expires is None else now + _days(expires)
     with open_database().write() as session:
+        if role == Role.ISP:
+            subscribers.live_by_name(session, name)
         text = tokens.create(session, host_actor(), role=Role(role), name=name, expires_at=expires_at, now=now)
     if only_print:
         click.echo(text)

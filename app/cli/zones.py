@@ -64,7 +64,10 @@ def floor(zone_name: str, serial: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def explain(name: str, at: str | None, *, as_json: bool) -> None:
     """Is NAME blocked, by what, since when, and what lifts it."""
-    moment = utc_now() if at is None else _moment(at)
+    now = utc_now()
+    moment = now if at is None else _moment(at)
+    if moment > now:
+        raise click.BadParameter(f"{at!r} is still to come", param_hint="--at")
     with open_database().read() as session:
         answer = answers.explain(session, name, moment)
         if as_json:

@@ -1,14 +1,21 @@
 """Acts that fall due: orders that begin, planned lifts, expiries; also those that fell due while nothing ran."""
 
 import datetime as dt
+import logging
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.db import Clock
+from app.errors import AppError
 from app.journal.actor import CLOCK
 from app.journal.append import Entry, append
 from app.journal.events import EventType
+from app.journal.moment import moment
 from app.orders import states
 from app.orders.models import Ground, Order, OrderState
+
+log = logging.getLogger(__name__)
 
 
 def act(session: Session, order: Order, now: dt.datetime) -> bool:
@@ -30,21 +37,25 @@ def act(session: Session, order: Order, now: dt.datetime) -> bool:
     return False
 
 
-def run_due(session: Session, now: dt.datetime) -> int:
-    """Do everything that is due at `now`, and say how many acts that was."""
+def run_due(session: Session, clock: Clock) -> int:
+    """Do everything that is due, and say how many acts that was; one that fails keeps no other waiting."""
+    now = moment(session, clock)
     acts = 0
     for order_id in states.due_orders(session, now):
-        order = session.get(Order, order_id, with_for_update=True)
-        acts += order is not None and act(session, order, now)
+        try:
+            with session.begin_nested():
+                acts += act(session, session.get_one(Order, order_id, with_for_update=True), now)
+        except (AppError, SQLAlchemyError):
+            log.exception("an act that is due on order %d failed", order_id)
     return acts
 
 
 def _due_ending(order: Order, now: dt.datetime) -> tuple[Ground, dt.datetime] | None:
     if order.state not in {OrderState.SCHEDULED, OrderState.ACTIVE}:
         return None
-    if order.lift_planned_at is not None and order.lift_planned_at <= now:
-        return Ground(order.lift_ground or Ground.SOLUTION_INDICATED), order.lift_planned_at
-    expires_at = states.expiry(order)
-    if expires_at is not None and expires_at <= now:
-        return Ground.ORDER_EXPIRED, expires_at
-    return None
+    endings = [
+        (Ground(order.lift_ground or Ground.SOLUTION_INDICATED), order.lift_planned_at),
+        (Ground.ORDER_EXPIRED, states.expiry(order)),
+    ]
+    due = [(ground, due_at) for ground, due_at in endings if due_at is not None and due_at <= now]
+    return min(due, key=lambda ending: ending[1], default=None)

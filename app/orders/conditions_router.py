@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, PLATFORM, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import NowDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, PageDep, SessionDep, VersionDep
 from app.journal.actor import Actor
+from app.journal.moment import moment
 from app.orders import documents, marks, queries
 from app.orders.models import ConditionRow
 from app.orders.schemas import Claim, Mark, Waive
@@ -42,12 +43,12 @@ def claim_condition(
     command: Claim,
     actor: Claimant,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
     row = _locked(session, actor, uid, version)
-    return _answer(session, marks.claim(session, actor, row, command, now), response)
+    return _answer(session, marks.claim(session, actor, row, command, moment(session, clock)), response)
 
 
 @router.post("/{uid}/verify", summary="Mark as met (not the claimant); the last mark lifts the block")
@@ -56,12 +57,12 @@ def verify_condition(
     command: Mark,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
     row = _locked(session, actor, uid, version)
-    return _answer(session, marks.verify(session, actor, row, command, now), response)
+    return _answer(session, marks.verify(session, actor, row, command, moment(session, clock)), response)
 
 
 @router.post("/{uid}/reject", summary="Refuse a claim (not the claimant)")
@@ -70,12 +71,12 @@ def reject_condition(
     command: Mark,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
     row = _locked(session, actor, uid, version)
-    return _answer(session, marks.reject(session, actor, row, command, now), response)
+    return _answer(session, marks.reject(session, actor, row, command, moment(session, clock)), response)
 
 
 @router.post("/{uid}/waive", summary="Set a condition aside, by an authority and for a reason")
@@ -84,12 +85,12 @@ def waive_condition(
     command: Waive,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
     row = _locked(session, actor, uid, version)
-    return _answer(session, marks.waive(session, actor, row, command, now), response)
+    return _answer(session, marks.waive(session, actor, row, command, moment(session, clock)), response)
 
 
 def _locked(session: Session, actor: Actor, uid: str, version: VersionDep) -> ConditionRow:

@@ -1,7 +1,9 @@
 """Approval and rejection: by another person than the proposer, and of the plan that was shown."""
 
 import datetime as dt
+from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
@@ -9,14 +11,25 @@ from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.orders import plan, states, targets
+from app.journal.models import JournalHead
+from app.orders import plan, propose, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
+from app.orders.plan import Plan
 from app.orders.schemas import MAX_TARGETS, Decide
 from resolver_policy.errors import PolicyError
 
 
-def approve(session: Session, actor: Actor, order: Order, command: Decide, now: dt.datetime, *, guard: Guard) -> Order:
+def approve(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    command: Decide,
+    now: dt.datetime,
+    *,
+    guard: Guard,
+    prepared: "Prepared | None" = None,
+) -> Order:
     """Put a proposal in force, now or (state `scheduled`) at its date.
 
     Raises Forbidden (`four_eyes`) for the proposer, Conflict for another state or a changed plan, Unprocessable
@@ -25,7 +38,7 @@ def approve(session: Session, actor: Actor, order: Order, command: Decide, now: 
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
     plan.refuse_useless_exception(session, order)
-    _check_plan(session, order, command, guard)
+    _check_plan(session, order, command, guard, prepared)
     states.revise(order)
     order.decided_at = now
     order.approved_by_id = actor.principal_id
@@ -61,22 +74,43 @@ def reject(session: Session, actor: Actor, order: Order, command: Decide, now: d
     return order
 
 
-def _check_plan(session: Session, order: Order, command: Decide, guard: Guard) -> None:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan made, and its names guarded, while nobody was kept waiting; good as long as no event was added."""
+
+    plan: Plan
+    events: int
+
+
+def prepare(session: Session, order: Order, *, guard: Guard) -> Prepared:
+    """Do the long part of an approval before the transaction that holds the writer's lock."""
+    events = _events(session)
+    made = plan.make(session, order, guard=guard)
+    _check_guard(session, order, guard)
+    return Prepared(made, events)
+
+
+def _events(session: Session) -> int:
+    return session.scalars(select(JournalHead.size)).one()
+
+
+def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, prepared: Prepared | None) -> None:
     if command.plan_hash is None and order.targets_count <= MAX_TARGETS and order.override is None:
         _check_guard(session, order, guard)
         return
-    current = plan.make(session, order, guard=guard)
+    if prepared is None or prepared.events != _events(session):
+        prepared = prepare(session, order, guard=guard)
+    current = prepared.plan
     if command.plan_hash is None and current.must_be_seen:
         raise Unprocessable("read the plan and send its plan_hash", code="mass_change")
     if command.plan_hash is not None and command.plan_hash != current.plan_hash:
         raise Conflict("what approval would do has changed: read the plan again", code="plan_changed")
-    _check_guard(session, order, guard)
 
 
 def _check_guard(session: Session, order: Order, guard: Guard) -> None:
     """Ask the guard again: the lists may have grown since the proposal."""
     for name, match in targets.names_of(session, order.id):
         try:
-            guard.check(name, match, overridden=order.override is not None)
+            guard.check(name, match, overridden=propose.is_lenient(order.kind, order.override))
         except PolicyError as error:
             raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer="/targets")) from error

@@ -8,6 +8,7 @@ from publicsuffixlist import PSLFILE
 
 from app.settings import ZoneSetting
 from resolver_policy import guard, names
+from resolver_policy.errors import HardProtected
 from resolver_policy.targets import Match
 
 
@@ -18,6 +19,14 @@ class Guard:
     suffixes: guard.Suffixes
     protected: guard.Protected
     longest_zone: str
+
+    def never(self, name: str, match: Match) -> bool:
+        """Whether this target must not stand in a zone whatever any row says: asked again before publication."""
+        try:
+            guard.check(name, match, self.suffixes, self.protected, override=True)
+        except HardProtected:
+            return True
+        return False
 
     def check(self, text: str, match: Match, *, overridden: bool) -> str:
         """The canonical name that `text` means.

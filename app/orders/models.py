@@ -65,6 +65,7 @@ class Order(Base):
     __tablename__ = "orders"
     __table_args__ = (
         CheckConstraint("approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name="four_eyes"),
+        CheckConstraint("rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name="rejected_by_another"),
         CheckConstraint(
             "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",
             name="approved_by_somebody",

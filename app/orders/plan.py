@@ -17,6 +17,7 @@ from app.orders.models import Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS
 from resolver_policy import names
 from resolver_policy.errors import HardProtected, NameInvalid, SoftProtected
+from resolver_policy.targets import Match, Target, decide
 
 SHOWN = 1_000
 """Targets that a plan lists one by one; its counts and its hash are about all of them."""
@@ -107,19 +108,31 @@ def _holders(session: Session, rows: Sequence[tuple[str, int]]) -> Holders:
 
 def _item(order: Order, guard: Guard, key: str, match: int, holders: Holders) -> dict[str, Any]:
     name = names.from_key(key)
-    above = [holder for ancestor in names.key_ancestors(key) for holder in holders.get(ancestor, ())]
-    held_above = [number for code, kind, number in above if code == targets.SUBTREE and kind == order.kind]
+    above = [
+        (Target(names.from_key(ancestor), Match.SUBTREE, targets.decision(kind)), number)
+        for ancestor in names.key_ancestors(key)
+        for code, kind, number in holders.get(ancestor, ())
+        if code == targets.SUBTREE
+    ]
     here = holders.get(key, [])
-    held = [number for code, kind, number in here if kind == order.kind and code >= match]
+    new = Target(name, targets.MATCHES[match], targets.decision(order.kind))
+    held = [target for target, _ in above]
+    held += [Target(name, targets.MATCHES[code], targets.decision(kind)) for code, kind, _ in here]
     return {
         "name": name,
-        "match": str(targets.MATCHES[match]),
-        "held_by": held,
-        "held_above_by": held_above,
+        "match": str(new.match),
+        "held_by": [number for code, kind, number in here if kind == order.kind and code >= match],
+        "held_above_by": [number for target, number in above if target.decision == new.decision],
         "exceptions": [number for _, kind, number in here if kind == OrderKind.EXCEPTION],
-        "changes": not held and not held_above,
+        "changes": _changes(new, held),
         "overridden": None if order.override is None else _overridden(guard, name, match),
     }
+
+
+def _changes(new: Target, held: list[Target]) -> bool:
+    """Whether the target decides anything otherwise than before: its own name, or (a subtree) the names below."""
+    asked = (new.name, f"*.{new.name}") if new.match is Match.SUBTREE else (new.name,)
+    return any(decide(name, [*held, new]) != decide(name, held) for name in asked)
 
 
 def _overridden(guard: Guard, name: str, match: int) -> str | None:

@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
 from app.auth.idempotency import IdempotentRoute
-from app.deps import NowDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep
 from app.errors import NotFound
 from app.journal.actor import Actor
+from app.journal.moment import moment
 from app.orders import decide, documents, lift, plan, propose, queries, sops
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
@@ -52,12 +53,12 @@ def propose_order(
     command: ProposeOrder,
     actor: Proposer,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     guard: GuardDep,
     response: Response,
 ) -> dict[str, Any]:
     """At most 1,000 targets, `match` said for each; more go by `/imports`. Nothing is blocked before approval."""
-    return _answer(session, propose.propose(session, actor, command, now, guard=guard), response)
+    return _answer(session, propose.propose(session, actor, command, moment(session, clock), guard=guard), response)
 
 
 @router.get("/orders", summary="List orders, oldest first")
@@ -82,13 +83,22 @@ def approve_order(
     command: Decide,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     guard: GuardDep,
     response: Response,
+    database: DatabaseDep,
 ) -> dict[str, Any]:
+    prepared = None
+    if command.plan_hash is not None:
+        with database.read() as reading:
+            prepared = decide.prepare(reading, queries.order_by_uid(reading, uid), guard=guard)
     order = _locked(session, uid, version)
-    return _answer(session, decide.approve(session, actor, order, command, now, guard=guard), response)
+    return _answer(
+        session,
+        decide.approve(session, actor, order, command, moment(session, clock), guard=guard, prepared=prepared),
+        response,
+    )
 
 
 @router.post("/orders/{uid}/reject", summary="Refuse a proposal (not the proposer)")
@@ -97,11 +107,15 @@ def reject_order(
     command: Decide,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(session, decide.reject(session, actor, _locked(session, uid, version), command, now), response)
+    return _answer(
+        session,
+        decide.reject(session, actor, _locked(session, uid, version), command, moment(session, clock)),
+        response,
+    )
 
 
 @router.post("/orders/{uid}/withdraw", summary="Take a proposal back (the proposer)")
@@ -110,11 +124,15 @@ def withdraw_order(
     command: Withdraw,
     actor: Proposer,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(session, propose.withdraw(session, actor, _locked(session, uid, version), command, now), response)
+    return _answer(
+        session,
+        propose.withdraw(session, actor, _locked(session, uid, version), command, moment(session, clock)),
+        response,
+    )
 
 
 @router.post("/orders/{uid}/lift", summary="Lift all or some of an order's targets, now")
@@ -123,11 +141,13 @@ def lift_order(
     command: Lift,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(session, lift.lift(session, actor, _locked(session, uid, version), command, now), response)
+    return _answer(
+        session, lift.lift(session, actor, _locked(session, uid, version), command, moment(session, clock)), response
+    )
 
 
 @router.post("/orders/{uid}/plan-lift", summary="Plan a lift, or move a planned one")
@@ -136,11 +156,15 @@ def plan_order_lift(
     command: PlanLift,
     actor: Approver,
     session: SessionDep,
-    now: NowDep,
+    clock: ClockDep,
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(session, lift.plan_lift(session, actor, _locked(session, uid, version), command, now), response)
+    return _answer(
+        session,
+        lift.plan_lift(session, actor, _locked(session, uid, version), command, moment(session, clock)),
+        response,
+    )
 
 
 @router.get("/blocks", summary="List targets with the state of their order")

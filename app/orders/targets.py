@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import insert_rows
@@ -50,11 +50,6 @@ def of_order(order_id: int) -> ColumnElement[bool]:
     return and_(TargetRow.id >= first, TargetRow.id < first + (1 << ORDINAL_BITS))
 
 
-def in_subtree(key: str) -> ColumnElement[bool]:
-    """Restricts a query to a key and everything below it."""
-    return and_(TargetRow.key >= key, TargetRow.key < names.subtree_end(key))
-
-
 def is_active() -> ColumnElement[bool]:
     """Restricts a query of targets joined with orders to what is in force."""
     return and_(Order.state == OrderState.ACTIVE, TargetRow.released_at.is_(None))
@@ -64,12 +59,6 @@ def covers(key: str) -> ColumnElement[bool]:
     """Restricts a query to targets that cover the name with this key: at it, or a subtree above it."""
     above = and_(TargetRow.key.in_(names.key_ancestors(key)), TargetRow.match == SUBTREE)
     return or_(TargetRow.key == key, above)
-
-
-def active_cover(session: Session, key: str) -> Sequence[Held]:
-    """The active targets that cover a name, nearest first, exact before subtree."""
-    query = _held().where(covers(key), is_active())
-    return _nearest_first(session, query)
 
 
 def cover_at(session: Session, key: str, at: dt.datetime) -> Sequence[Held]:
@@ -98,6 +87,12 @@ def active_decisions(session: Session, condition: ColumnElement[bool]) -> Iterat
     )
     for key, match, kind in session.execute(query):
         yield key, MATCHES[match], decision(kind)
+
+
+def longest_key(session: Session) -> str | None:
+    """The key of the longest name in force; None where nothing is. It reads every name: for the start alone."""
+    query = select(TargetRow.key).join(Order, Order.id == TargetRow.order_id).where(is_active())
+    return session.scalar(query.order_by(func.length(TargetRow.key).desc()).limit(1))
 
 
 def names_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:

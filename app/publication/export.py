@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import tempfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -51,7 +53,8 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
     newest = zones.head(session)
     assert newest is not None
     serial = zones.last_serial(session, zone)
-    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}.{chosen.name}"
+    kind = zlib.crc32(soa.record(0))
+    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
         _write(session, zone, newest.id, serial, chosen, soa, path, digest_path)
@@ -97,8 +100,14 @@ def _write(
         Path(said.name).replace(digest_path)
 
 
-def _temporary(folder: Path) -> IO[bytes]:
-    return tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False)
+@contextmanager
+def _temporary(folder: Path) -> Iterator[IO[bytes]]:
+    """A file that is gone afterwards, unless it was moved into place."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
 
 
 def _drop_old(folder: Path, format_name: str) -> None:

@@ -13,6 +13,7 @@ from app.publication.store import changes_between, rules_of_release
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
+from resolver_policy.errors import PolicyError
 from resolver_policy.wire import ZoneVersion
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Follower:
             return ()
         fresh: dict[str, ZoneVersion] = {}
         for zone in zones.active(session):
-            version = self._version(session, zone, newest.id)
+            version = self._version_or_held(session, zone, newest.id)
             if version is not None:
                 fresh[zone.name] = version
         changed = tuple(name for name, version in fresh.items() if self.zones.get(name) is not version)
@@ -47,6 +48,14 @@ class Follower:
         self.zones = fresh
         self._release_id = newest.id
         return changed
+
+    def _version_or_held(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
+        """A zone that cannot be rendered keeps the version it had, and keeps no other zone waiting."""
+        try:
+            return self._version(session, zone, newest_id)
+        except (PolicyError, ValueError):
+            log.exception("zone %s cannot be brought to release %d", zone.name, newest_id)
+            return self.zones.get(zone.name)
 
     def _version(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
         held = self.zones.get(zone.name)

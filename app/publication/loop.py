@@ -6,14 +6,12 @@ import threading
 import time
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Clock, Database, Watch
 from app.orders import clock as orders_clock
 from app.orders.models import Order
 from app.publication import zones
 from app.publication.publisher import Publisher, anything_touched
-from resolver_policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.
             try:
                 last_release = _turn(database, publisher, clock, last_release or _last_release(database, clock()))
                 _rest(database, watch, clock, stop, last_release)
-            except (SQLAlchemyError, OSError, PolicyError):
+            except Exception:
                 log.exception("publishing failed; it will be tried again")
                 stop.wait(RETRY)
     finally:
@@ -55,7 +53,7 @@ def _turn(database: Database, publisher: Publisher, clock: Clock, last_release: 
         touched = anything_touched(session)
     if due:
         with database.write() as session:
-            orders_clock.run_due(session, now)
+            orders_clock.run_due(session, clock)
         touched = True
     if touched and time.monotonic() - last_release >= SPACING and publisher.publish(now):
         return time.monotonic()

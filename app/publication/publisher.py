@@ -15,7 +15,7 @@ from app.publication import zones
 from app.publication.digest import ZoneDigest
 from app.publication.marks import Marks
 from app.publication.models import Release, RuleSpan
-from app.publication.store import DatabaseRules
+from app.publication.store import DatabaseRules, Never
 from app.settings import ZoneSetting
 from resolver_policy.rules import Counts, recompute
 from resolver_policy.targets import Match
@@ -28,7 +28,8 @@ NOTHING_CHANGED = Counts(0, 0, 0)
 class Publisher:
     """Publishes releases, one at a time. What it does is decided by the database alone."""
 
-    def __init__(self, database: Database, marks: Marks, settings: Sequence[ZoneSetting]) -> None:
+    def __init__(self, database: Database, marks: Marks, settings: Sequence[ZoneSetting], never: Never) -> None:
+        self._never = never
         self._database = database
         self._marks = marks
         self._settings = settings
@@ -56,7 +57,7 @@ class Publisher:
     def _release(self, session: Session, now: dt.datetime, *, even_unchanged: bool) -> dict[str, int]:
         newest = zones.head(session)
         release_id = 1 if newest is None else newest.id + 1
-        store = DatabaseRules(session, release_id)
+        store = DatabaseRules(session, release_id, self._never)
         counts = recompute(take_touched(session), store)
         if counts == NOTHING_CHANGED and not even_unchanged:
             return {}

@@ -1,7 +1,8 @@
 """The rules in the database, as `resolver_policy.rules` reads and writes them: few queries, each for many names."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 
@@ -16,6 +17,8 @@ from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.rules import Cell, effective
 from resolver_policy.targets import Decision, Match
+
+log = logging.getLogger(__name__)
 
 BUCKETS = 65_536
 
@@ -35,25 +38,42 @@ ORDER BY rule_spans.key
 """
 
 
-class DatabaseRules:
-    """A `RuleStore` that writes the rules of one release to be; `buckets` collects what the digest must look at."""
+Never = Callable[[str, Match], bool]
+"""Whether a name and match must not be blocked, whatever a row says."""
 
-    def __init__(self, session: Session, release_id: int) -> None:
+
+class DatabaseRules:
+    """A `RuleStore` that writes the rules of one release to be; `buckets` collects what the digest must look at.
+
+    A block that may never be (`never`) is read as if it was not there, and an alarm is logged: what is wrong in one
+    row neither gets into a zone nor keeps a lift out of it.
+    """
+
+    def __init__(self, session: Session, release_id: int, never: Never) -> None:
         self._session = session
+        self._never = never
         self._release_id = release_id
         self.buckets: set[int] = set()
 
     def cells_at(self, keys: Sequence[str]) -> dict[str, Cell]:
         found: dict[str, Cell] = {}
         for batch in targets.batches(keys):
-            found.update(_folded(targets.active_decisions(self._session, TargetRow.key.in_(batch))))
+            found.update(_folded(self._allowed(targets.active_decisions(self._session, TargetRow.key.in_(batch)))))
         return found
 
     def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
         rows = self._session.execute(_subtrees(CELLS, len(roots)), _bounds(roots))
-        return _folded(
+        active = (
             (key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows if kind is not None
         )
+        return _folded(self._allowed(active))
+
+    def _allowed(self, rows: Iterable[tuple[str, Match, Decision]]) -> Iterator[tuple[str, Match, Decision]]:
+        for key, match, decision in rows:
+            if decision is Decision.BLOCK and self._never(names.from_key(key), match):
+                log.critical("%s (%s) may never be blocked; it is left out of every zone", names.from_key(key), match)
+            else:
+                yield key, match, decision
 
     def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
         found: dict[str, Rule] = {}

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound, Unprocessable
+from app.errors import NotFound, SettingInvalid, Unprocessable
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
+from app.orders import targets
 from app.publication.marks import Marks
 from app.publication.models import Release, Zone, ZoneSerial
 from app.settings import ZoneSetting
+from resolver_policy import names
 from resolver_policy.actions import Action
-from resolver_policy.serial import HIGHEST, next_serial
+from resolver_policy.errors import PolicyError
+from resolver_policy.serial import HALF, HIGHEST, next_serial
+from resolver_policy.targets import Decision
+
+SERIALS_KEPT = 2**24
+"""Serials that a floor must leave: one a second for half a year, without a break."""
 
 
 def active(session: Session) -> Sequence[Zone]:
@@ -76,8 +83,11 @@ def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, n
 def set_floor(session: Session, actor: Actor, name: str, serial: int, now: dt.datetime) -> Zone:
     """Make a zone's next serial larger than `serial`: for ISPs that come from a feed with larger numbers."""
     zone = by_name(session, name)
-    if not 0 <= serial < HIGHEST:
-        raise Unprocessable(f"{serial} is not a serial below {HIGHEST}")
+    furthest = min(last_serial(session, zone) + HALF - 1, HIGHEST - SERIALS_KEPT)
+    if not 0 <= serial <= furthest:
+        raise Unprocessable(
+            f"{serial} is not a serial from 0 to {furthest}: secondaries would take it for an older one"
+        )
     zone.floor = max(zone.floor, serial)
     append(session, actor, Entry(EventType.ZONE_FLOOR_SET, {"zone": name, "floor": zone.floor}), now)
     return zone
@@ -92,6 +102,8 @@ def _configure_one(
     session: Session, zone: Zone | None, setting: ZoneSetting, next_release: int, now: dt.datetime
 ) -> bool:
     action = action_text(setting.action)
+    if zone is None or zone.retired_at is not None or zone.action != action:
+        _check_fits(session, setting, now)
     facts: dict[str, object] = {"zone": setting.name, "action": action}
     if zone is None:
         session.add(
@@ -111,6 +123,21 @@ def _configure_one(
     zone.action, zone.retired_at, zone.epoch_release_id = action, None, next_release
     append(session, CLOCK, Entry(EventType.ZONE_CHANGED, facts), now)
     return True
+
+
+def _check_fits(session: Session, setting: ZoneSetting, now: dt.datetime) -> None:
+    """Refuse a zone in which a held name is too long, or whose redirect target is itself blocked."""
+    longest = targets.longest_key(session)
+    if longest is not None:
+        try:
+            names.check_fits(names.from_key(longest), setting.name)
+        except PolicyError as error:
+            raise SettingInvalid(f"zone {setting.name}: {error.detail}") from error
+    landing = setting.action.target
+    if landing is not None:
+        held = targets.cover_at(session, names.sort_key(landing), now)
+        if targets.decision_of(landing, held) is Decision.BLOCK:
+            raise SettingInvalid(f"zone {setting.name}: its redirect target {landing} is blocked")
 
 
 def _retire(session: Session, known: dict[str, Zone], wanted: set[str], now: dt.datetime) -> None:

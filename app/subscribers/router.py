@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends
 
 from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import NowDep, PageDep, SessionDep
+from app.deps import ClockDep, NowDep, PageDep, SessionDep
 from app.journal.actor import Actor
+from app.journal.moment import moment
 from app.publication import zones
 from app.subscribers import documents, queries
 from app.subscribers.acknowledge import Acknowledge, acknowledge
@@ -41,8 +42,8 @@ def read_subscriber(id_or_name: str, session: SessionDep, now: NowDep) -> dict[s
 
 
 @router.post("/acknowledgements", summary="Say what became of a serial at your resolvers")
-def post_acknowledgement(command: Acknowledge, actor: Isp, session: SessionDep, now: NowDep) -> dict[str, Any]:
+def post_acknowledgement(command: Acknowledge, actor: Isp, session: SessionDep, clock: ClockDep) -> dict[str, Any]:
     """410 for a serial that this zone never had."""
-    delivery = acknowledge(session, actor, command, now)
+    delivery = acknowledge(session, actor, command, moment(session, clock))
     zone = zones.by_name(session, delivery.zone)
     return documents.acknowledged(delivery, zones.last_serial(session, zone))

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.db import Clock, Database, Watch
 from app.publication.follower import Follower
 from app.publication.marks import Marks
@@ -26,6 +24,7 @@ NOTED_EVERY = 1.0
 
 RELOADED_EVERY = 60.0
 RETRY = 1.0
+POLL = 0.02
 
 
 class DatabaseFeed:
@@ -39,6 +38,8 @@ class DatabaseFeed:
         self._clock = clock
         self._follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
         self._sightings: deque[Sighting] = deque(maxlen=MOST_SIGHTINGS)
+        self._behind = True
+        self._refreshed_at = self._noted_at = 0.0
 
     def seen(self, sighting: Sighting) -> None:
         """Take note of an exchange; the oldest notes give way where nobody writes them down."""
@@ -47,22 +48,28 @@ class DatabaseFeed:
     def follow(self, announce: Callable[[str], None], stop: threading.Event) -> None:
         """Follow the database until `stop` is set; a failure is logged, and what was held is served on."""
         watch = Watch(self._database)
-        noted_at = reloaded_at = -RELOADED_EVERY
         try:
             while not stop.is_set():
                 try:
-                    if watch.changed() or time.monotonic() - reloaded_at > RELOADED_EVERY:
-                        self.refresh(announce)
-                        reloaded_at = time.monotonic()
-                    if self._sightings and time.monotonic() - noted_at > NOTED_EVERY:
-                        self.note()
-                        noted_at = time.monotonic()
-                except SQLAlchemyError:
+                    self._turn(watch, announce)
+                except Exception:
                     log.exception("the database cannot be followed; what is held is served on")
                     stop.wait(RETRY)
-                stop.wait(0.02)
+                stop.wait(POLL)
         finally:
             watch.close()
+
+    def _turn(self, watch: Watch, announce: Callable[[str], None]) -> None:
+        """Refresh after a commit, and until that has worked; note down what clients did, now and then."""
+        stale = time.monotonic() - self._refreshed_at > RELOADED_EVERY
+        self._behind = watch.changed() or self._behind or stale
+        if self._behind:
+            self.refresh(announce)
+            self._behind = False
+            self._refreshed_at = time.monotonic()
+        if self._sightings and time.monotonic() - self._noted_at > NOTED_EVERY:
+            self._noted_at = time.monotonic()
+            self.note()
 
     def refresh(self, announce: Callable[[str], None]) -> None:
         """Read what is new, put it in place, and tell subscribers of zones that have a new serial."""

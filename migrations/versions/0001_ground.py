@@ -137,16 +137,6 @@ REFUSALS = (
         "what a condition asks for is immutable",
     ),
     ("tokens_delete", "tokens", "DELETE", "1 = 1", "a token is revoked, never deleted"),
-    (
-        "tokens_update",
-        "tokens",
-        "UPDATE",
-        (
-            "NEW.digest <> OLD.digest OR NEW.principal_id <> OLD.principal_id"
-            " OR OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at"
-        ),
-        "a token keeps its holder, and stays revoked",
-    ),
     ("zone_serials_update", "zone_serials", "UPDATE", "1 = 1", "a serial is never changed"),
     ("zone_serials_delete", "zone_serials", "DELETE", "1 = 1", "a serial is never taken back"),
     ("rule_spans_delete", "rule_spans", "DELETE", "1 = 1", "what was published is kept for ever"),
@@ -154,6 +144,130 @@ REFUSALS = (
     ("evidence_delete", "evidence", "DELETE", "1 = 1", "evidence is never deleted"),
     ("releases_update", "releases", "UPDATE", "1 = 1", "a release is never changed"),
     ("releases_delete", "releases", "DELETE", "1 = 1", "a release is never deleted"),
+    ("journal_head_insert", "journal_head", "INSERT", "1 = 1", "there is one journal"),
+    (
+        "principals_insert",
+        "principals",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM principals WHERE id = NEW.id OR name = NEW.name)",
+        "a principal is never replaced",
+    ),
+    (
+        "tokens_insert",
+        "tokens",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id OR digest = NEW.digest)",
+        "a token is never replaced",
+    ),
+    (
+        "tokens_update",
+        "tokens",
+        "UPDATE",
+        (
+            "OLD.revoked_at IS NOT NULL OR NEW.digest <> OLD.digest OR NEW.principal_id <> OLD.principal_id"
+            " OR NEW.expires_at IS DISTINCT FROM OLD.expires_at"
+        ),
+        "a token is only ever revoked",
+    ),
+    (
+        "orders_insert",
+        "orders",
+        "INSERT",
+        (
+            "NEW.state <> 'importing' OR NEW.approved_by_id IS NOT NULL"
+            " OR EXISTS (SELECT 1 FROM orders WHERE id = NEW.id OR uid = NEW.uid)"
+        ),
+        "an order begins as a draft, and is never replaced",
+    ),
+    (
+        "orders_state",
+        "orders",
+        "UPDATE",
+        (
+            "NEW.state <> OLD.state AND (OLD.state || ' ' || NEW.state) NOT IN ('importing proposed',"
+            " 'proposed withdrawn', 'proposed rejected', 'proposed scheduled', 'proposed active',"
+            " 'scheduled active', 'scheduled ended',"
+            " 'active ended')"
+        ),
+        "an order does not move that way",
+    ),
+    (
+        "orders_approver",
+        "orders",
+        "UPDATE",
+        (
+            "NEW.approved_by_id IS NOT NULL AND (SELECT role FROM principals WHERE id = NEW.approved_by_id)"
+            " IS DISTINCT FROM 'approver'"
+        ),
+        "an approver approves",
+    ),
+    (
+        "orders_number",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.state = 'importing' AND NEW.state = 'proposed' AND EXISTS"
+            " (SELECT 1 FROM orders WHERE number = NEW.number AND id <> NEW.id"
+            " AND state NOT IN ('withdrawn','rejected','importing'))"
+        ),
+        "a living order has this number",
+    ),
+    (
+        "orders_ended",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.state = 'ended' AND"
+            " (NEW.ground IS DISTINCT FROM OLD.ground OR NEW.ended_at IS DISTINCT FROM OLD.ended_at)"
+        ),
+        "an ended order keeps its ground",
+    ),
+    (
+        "targets_insert",
+        "targets",
+        "INSERT",
+        (
+            "(SELECT state FROM orders WHERE orders.id = NEW.order_id) IS DISTINCT FROM 'importing'"
+            " OR EXISTS (SELECT 1 FROM targets WHERE id = NEW.id)"
+            " OR EXISTS (SELECT 1 FROM targets WHERE key = NEW.key AND match = NEW.match AND order_id = NEW.order_id)"
+        ),
+        "targets belong into a draft, and are never replaced",
+    ),
+    (
+        "conditions_insert",
+        "conditions",
+        "INSERT",
+        (
+            "(SELECT state FROM orders WHERE orders.id = NEW.order_id) IS DISTINCT FROM 'importing'"
+            " OR EXISTS (SELECT 1 FROM conditions WHERE id = NEW.id OR uid = NEW.uid)"
+            " OR EXISTS (SELECT 1 FROM conditions WHERE order_id = NEW.order_id AND position = NEW.position)"
+        ),
+        "conditions belong into a draft, and are never replaced",
+    ),
+    (
+        "in_force_insert",
+        "in_force",
+        "INSERT",
+        "NEW.ended_at IS NOT NULL OR EXISTS (SELECT 1 FROM in_force WHERE id = NEW.id)",
+        "an interval begins open, and is never replaced",
+    ),
+    (
+        "evidence_insert",
+        "evidence",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)",
+        "evidence is never replaced",
+    ),
+    (
+        "rule_spans_update",
+        "rule_spans",
+        "UPDATE",
+        (
+            "OLD.to_release IS NOT NULL OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
+            " OR NEW.from_release <> OLD.from_release"
+        ),
+        "what was published is kept as it was",
+    ),
 )
 """Name, table, event, condition, message: what the database itself refuses, whoever asks."""
 
@@ -201,7 +315,7 @@ def create_tables() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.CheckConstraint(
-            "role IN ('operator','approver','auditor','isp','platform','admin')", name="ck_principals_role"
+            "role IN ('operator','approver','auditor','isp','platform','admin')", name=op.f("ck_principals_role")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_principals"),
         sa.UniqueConstraint("name", name="uq_principals_name"),
@@ -367,13 +481,20 @@ def create_tables() -> None:
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.Column("ground", sa.Text(), nullable=True),
         sa.Column("due_at", UTCDateTime(), nullable=True),
-        sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name="ck_orders_ended_on_a_ground"),
+        sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name=op.f("ck_orders_ended_on_a_ground")),
         sa.CheckConstraint(
             "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",
-            name="ck_orders_approved_by_somebody",
+            name=op.f("ck_orders_approved_by_somebody"),
         ),
-        sa.CheckConstraint("approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name="ck_orders_four_eyes"),
-        sa.CheckConstraint("number IS NOT NULL OR (sample AND number_note IS NOT NULL)", name="ck_orders_numbered"),
+        sa.CheckConstraint(
+            "rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name=op.f("ck_orders_rejected_by_another")
+        ),
+        sa.CheckConstraint(
+            "approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name=op.f("ck_orders_four_eyes")
+        ),
+        sa.CheckConstraint(
+            "number IS NOT NULL OR (sample AND number_note IS NOT NULL)", name=op.f("ck_orders_numbered")
+        ),
         sa.ForeignKeyConstraint(["approved_by_id"], ["principals.id"], name="fk_orders_approved_by_id"),
         sa.ForeignKeyConstraint(["proposed_by_id"], ["principals.id"], name="fk_orders_proposed_by_id"),
         sa.ForeignKeyConstraint(["rejected_by_id"], ["principals.id"], name="fk_orders_rejected_by_id"),
@@ -446,9 +567,11 @@ def create_tables() -> None:
         sa.Column("verified_by_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
-            name="ck_conditions_met_by_two",
+            name=op.f("ck_conditions_met_by_two"),
         ),
-        sa.CheckConstraint("verified_by_id IS NULL OR verified_by_id <> claimed_by_id", name="ck_conditions_four_eyes"),
+        sa.CheckConstraint(
+            "verified_by_id IS NULL OR verified_by_id <> claimed_by_id", name=op.f("ck_conditions_four_eyes")
+        ),
         sa.ForeignKeyConstraint(["claimed_by_id"], ["principals.id"], name="fk_conditions_claimed_by_id"),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_conditions_order_id"),
         sa.ForeignKeyConstraint(["verified_by_id"], ["principals.id"], name="fk_conditions_verified_by_id"),

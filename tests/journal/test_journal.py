@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import rfc8785
-from sqlalchemy import select, text
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.db import Database
@@ -277,6 +277,22 @@ def test_a_lift_that_fails_takes_the_mark_that_brought_it_about_with_it(service:
     assert response.status_code == 500
     assert service.rows() == before
     assert service.read(f"conditions/{leaf['id']}")["state"] == "claimed"
+
+
+def test_a_commit_that_fails_is_never_answered_as_a_success(service: Service) -> None:
+    order = service.propose()
+    before = service.rows()
+
+    def fail(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", None, OSError("disk I/O error"))
+
+    event.listen(service.database.engine, "commit", fail)
+    response = service.post(f"orders/{order['id']}/approve", {"reason": "x"}, by="approver-1")
+    event.remove(service.database.engine, "commit", fail)
+
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert service.rows() == before
+    assert service.read(f"orders/{order['id']}") == order
 
 
 def read(service: Service, query: str) -> list[Json]:

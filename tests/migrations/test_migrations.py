@@ -112,7 +112,7 @@ def test_connections_are_set_up_for_safety(empty: Database) -> None:
         "synchronous": 2,
         "foreign_keys": 1,
         "recursive_triggers": 1,
-        "busy_timeout": 15_000,
+        "busy_timeout": 60_000,
     }
     with empty.engine.connect() as connection:
         for pragma, value in pragmas.items():

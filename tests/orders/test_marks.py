@@ -163,6 +163,13 @@ def test_a_claim_does_not_lift(service: Service) -> None:
     assert service.zone() == ["blocked.example ."]
 
 
+def test_a_claim_counts_for_nothing_when_another_condition_is_met(service: Service) -> None:
+    order = service.block("blocked.example", conditions=TWO)
+    service.mark(condition(order, "two"), "claim", by="operator-1")
+
+    assert service.meet(condition(order, "one"))["order"]["state"] == "active"
+
+
 @pytest.mark.parametrize("act", ["verify", "reject"])
 def test_the_claimant_does_not_judge_the_claim(service: Service, act: str) -> None:
     leaf = condition(service.block())

@@ -3,15 +3,17 @@
 from random import Random
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, event, func, select
 
 from app.answers.names import explain
 from app.journal.models import JournalHead
+from app.main import make_publisher
 from app.orders.models import Touched
 from app.publication import zones
 from app.publication.follower import Follower
 from app.publication.models import Release, RuleSpan, ZoneSerial
 from app.publication.store import changes_between, head_rules, rules_of_release
+from app.settings import Settings
 from resolver_policy.delta import diff
 from resolver_policy.targets import Decision, decide
 from tests.policy.scale import Record, scaled, tell
@@ -71,6 +73,35 @@ def test_what_is_published_is_what_is_decided(
         spans = session.scalar(select(func.count()).select_from(RuleSpan))
         releases = session.scalar(select(func.count()).select_from(Release))
     tell(record_property, acts=acts, releases=releases or 0, rule_spans=spans or 0)
+
+
+def test_publishers_in_several_processes_agree(world: World, settings: Settings, follower: Follower) -> None:
+    """What one remembers of the digest is not used where another has published since."""
+    random = Random(3)
+    publishers = [world.publisher, make_publisher(settings, world.database)]
+    for _ in range(scaled(30)):
+        random_act(world, random)
+        world.publisher = random.choice(publishers)
+        world.publish()
+        check_release(world, follower, world.rules(), random)
+
+
+def test_what_a_failed_release_left_in_memory_is_not_used(world: World, follower: Follower) -> None:
+    random = Random(4)
+    for turn in range(12):
+        random_act(world, random)
+        if turn % 3 == 0:
+            event.listen(world.database.engine, "commit", _fail)
+            with pytest.raises(OSError, match="planted"):
+                world.publish()
+            event.remove(world.database.engine, "commit", _fail)
+            random_act(world, random)
+        world.publish()
+        check_release(world, follower, world.rules(), random)
+
+
+def _fail(_connection: Connection) -> None:
+    raise OSError("planted")
 
 
 def test_a_history_without_a_publisher_in_between_ends_in_the_same_rules(world: World, follower: Follower) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.main import utc_now
-from app.publication import loop, zones
+from app.publication import loop
 from app.publication.models import Release
 from app.settings import Settings
 from tests.servers import wait_until
@@ -70,8 +70,8 @@ def test_changes_in_quick_succession_are_a_second_apart(live: Service) -> None:
 
     made = [release.published_at for release in releases(live)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(made[1:])]
-    assert min(gaps) >= loop.SPACING - 0.05
-    assert max(gaps) < 2 * loop.SPACING
+    assert min(gaps) >= 0.95
+    assert max(gaps) < 2
 
 
 def test_a_publisher_that_is_started_again_keeps_the_spacing(
@@ -87,7 +87,7 @@ def test_a_publisher_that_is_started_again_keeps_the_spacing(
 
     made = [release.published_at for release in releases(service)]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(made)]
-    assert min(gaps) >= loop.SPACING - 0.05
+    assert min(gaps) >= 0.95
 
 
 def test_what_falls_due_is_done_at_its_moment(live: Service) -> None:
@@ -135,24 +135,6 @@ def test_a_mark_that_cannot_be_written_does_not_end_the_publisher(
     an_active(live, "b.example")
 
     wait_for(live, 2)
-
-
-def test_another_process_that_publishes_is_noticed(live: Service) -> None:
-    """What this publisher remembers of the digest is not used where the head is another's."""
-    rest()
-    an_active(live, "a.example")
-    wait_for(live, 1)
-    with live.database.write() as session:
-        head = zones.head(session)
-        assert head is not None
-        digest = head.digest
-    live.block("b.example", review_due_at=text_of(utc_now() + dt.timedelta(days=100)))
-    live.publisher.publish(utc_now())
-    wait_for(live, 2)
-    live.lift(live.read("orders")["items"][1])
-    wait_for(live, 1)
-
-    assert releases(live)[-1].digest == digest
 
 
 def test_the_application_is_ready_once_something_is_published(live: Service) -> None:

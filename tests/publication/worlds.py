@@ -88,7 +88,7 @@ class World:
         """Let an hour go by, and with it every order that ends within it."""
         self.clock.forward(HOUR)
         with self.database.write() as session:
-            orders_clock.run_due(session, self.clock())
+            orders_clock.run_due(session, self.clock)
             ended = set(session.scalars(select(Order.uid).where(Order.state == "ended")))
         self.held = [each for each in self.held if each.uid not in ended]
 
