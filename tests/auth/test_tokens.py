@@ -172,14 +172,19 @@ def test_making_and_revoking_are_events_without_the_secret(service: Service) -> 
 
 def test_the_database_keeps_a_token_revoked_and_with_its_holder(database: Database) -> None:
     make(database)
-    token_id = newest(database)[0].id
-    revoke(database, token_id)
+    live = newest(database)[0].id
+    make(database)
+    revoked = newest(database)[0].id
+    revoke(database, revoked)
 
-    for act in ("SET revoked_at = NULL", "SET principal_id = 1", "SET digest = x'00'"):
-        with pytest.raises(IntegrityError, match="a token keeps its holder"), database.engine.begin() as connection:
-            connection.exec_driver_sql(f"UPDATE tokens {act} WHERE id = {token_id}")
-    with pytest.raises(IntegrityError, match="never deleted"), database.engine.begin() as connection:
-        connection.exec_driver_sql(f"DELETE FROM tokens WHERE id = {token_id}")
+    for statement in (
+        f"UPDATE tokens SET revoked_at = NULL WHERE id = {revoked}",
+        f"UPDATE tokens SET principal_id = 1 WHERE id = {live}",
+        f"UPDATE tokens SET digest = x'00' WHERE id = {live}",
+        f"DELETE FROM tokens WHERE id = {live}",
+    ):
+        with pytest.raises(IntegrityError, match="a token is"), database.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
 
 
 def test_the_database_keeps_the_role_of_a_principal(database: Database) -> None:

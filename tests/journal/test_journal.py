@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 import rfc8785
-from sqlalchemy import Connection, event, select, text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.db import Database
@@ -286,9 +287,9 @@ def test_a_commit_that_fails_is_never_answered_as_a_success(service: Service) ->
     def fail(_connection: Connection) -> None:
         raise OperationalError("COMMIT", None, OSError("disk I/O error"))
 
-    event.listen(service.database.engine, "commit", fail)
+    listen(service.database.engine, "commit", fail)
     response = service.post(f"orders/{order['id']}/approve", {"reason": "x"}, by="approver-1")
-    event.remove(service.database.engine, "commit", fail)
+    remove(service.database.engine, "commit", fail)
 
     assert (response.status_code, response.json()["code"]) == (500, "internal")
     assert service.rows() == before

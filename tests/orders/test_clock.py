@@ -1,11 +1,16 @@
 """Acts that fall due: they happen at their moment, or as soon as the service is up again."""
 
 import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from app.db import Database
 from app.settings import Settings
 from tests.servers import wait_until
-from tests.service import DAY, HOUR, NOW, ZONE, FrozenClock, Service, running, text_of
+from tests.service import DAY, HOUR, NOW, ZONE, FrozenClock, Json, Service, running, targets, text_of
 
 
 def state(service: Service, uid: str) -> tuple[str, str | None]:
@@ -118,6 +123,68 @@ def test_acts_that_fell_due_while_the_service_was_down_happen_when_it_starts(
         wait_until(lambda: bool(service.read(f"zones/{ZONE}")["serial"] > serial), 10, lambda: "nothing was published")
 
     assert service.zone() == ["begins.example ."]
+
+
+def test_an_act_that_cannot_be_done_keeps_no_other_waiting(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    service.block("bad.example", number="EX-BAD", expires_at=text_of(NOW + HOUR))
+    service.block("good.example", expires_at=text_of(NOW + 2 * HOUR))
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER planted BEFORE UPDATE ON orders WHEN OLD.number = 'EX-BAD' "
+            "BEGIN SELECT RAISE(ABORT, 'planted'); END"
+        )
+    service.clock.forward(DAY)
+
+    assert service.zone() == ["bad.example ."]
+    assert "planted" in caplog.text
+
+
+def test_of_two_endings_that_are_overdue_the_first_counts(service: Service) -> None:
+    order = service.block("a.example", expires_at=text_of(NOW + HOUR))
+    service.act(order, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + 2 * HOUR)})
+    service.clock.forward(DAY)
+    service.publish()
+
+    assert state(service, order["id"]) == ("ended", "order_expired")
+
+
+@pytest.fixture
+def waiting(service: Service) -> Iterator[Callable[[Json], threading.Thread]]:
+    """Begins to approve an order in a thread of its own; it has to wait for whoever has the writer's lock."""
+    threads: list[threading.Thread] = []
+
+    def approve(order: Json) -> threading.Thread:
+        threads.append(threading.Thread(target=service.approve, args=(order,)))
+        threads[-1].start()
+        time.sleep(0.3)
+        return threads[-1]
+
+    yield approve
+    for thread in threads:
+        thread.join(30)
+
+
+def test_an_act_that_had_to_wait_has_the_moment_of_its_turn(
+    service: Service, waiting: Callable[[Json], threading.Thread]
+) -> None:
+    """Else a question about the time in between would have had another answer before."""
+    order = service.propose(targets=targets("a.example"))
+    with service.database.write() as session:
+        session.connection()
+        thread = waiting(order)
+        service.clock.forward(HOUR)
+    thread.join(30)
+
+    assert service.read(f"orders/{order['id']}")["decided_at"] == text_of(NOW + HOUR)
+    assert service.read(f"names/a.example?at={text_of(NOW)}")["blocked"] is False
+
+
+def test_a_clock_that_was_set_back_puts_no_act_before_the_last(service: Service) -> None:
+    service.clock.forward(HOUR)
+    service.block("a.example")
+    service.clock.forward(-DAY)
+
+    assert service.block("b.example")["decided_at"] == text_of(NOW + HOUR)
 
 
 def test_a_clock_that_jumps_back_undoes_nothing(service: Service) -> None:

@@ -1,9 +1,15 @@
 """What approval would do, approval, and rejection."""
 
 import datetime as dt
+import threading
+import time
 
 import pytest
 
+from app.auth import tokens
+from app.orders import decide, guarding, queries
+from app.orders.schemas import Decide
+from app.settings import parse_zones
 from tests.service import DAY, HOUR, NOW, Json, Service, an_order, answered, problem, targets, text_of
 
 OVERRIDE = {"reason": "a court ordered it", "expires_at": text_of(NOW + 30 * DAY)}
@@ -119,6 +125,32 @@ def test_an_approval_of_another_plan_is_refused(service: Service) -> None:
     service.block("blocked.example")
 
     refused(service, order, 409, "plan_changed", plan_hash=shown)
+
+
+def test_a_plan_that_changes_while_its_approval_waits_is_noticed(service: Service) -> None:
+    """The long part of an approval is done before the writer's lock: what happens in between still counts."""
+    order = service.propose(targets=targets("blocked.example"))
+    other = service.propose(targets=targets("blocked.example"))
+    shown = plan_of(service, order)["plan_hash"]
+    statuses: list[int] = []
+
+    def approve() -> None:
+        body = {"reason": "x", "plan_hash": shown}
+        statuses.append(service.post(f"orders/{order['id']}/approve", body, by="approver-1").status_code)
+
+    with service.database.write() as session:
+        row = queries.order_by_uid(session, other["id"], lock=True)
+        thread = threading.Thread(target=approve)
+        thread.start()
+        time.sleep(0.3)
+        actor = tokens.authenticate(session, service.tokens["approver-2"], now=NOW)
+        decide.approve(
+            session, actor, row, Decide(reason="first"), NOW, guard=guarding.load(parse_zones("block.rpz=nodata"))
+        )
+    thread.join(30)
+
+    assert statuses == [409]
+    assert service.read(f"orders/{order['id']}")["state"] == "proposed"
 
 
 def test_a_plan_hash_of_a_wrong_shape_is_refused(service: Service) -> None:
