@@ -138,7 +138,7 @@ def test_no_change_that_was_answered_is_lost_and_no_serial_goes_back(process: Pr
         clients = [Client(process, f"k{kill}c{number}") for number in range(CLIENTS)]
         for client in clients:
             client.start()
-        time.sleep(chance.uniform(0.2, 1.6))
+        time.sleep(chance.uniform(0.1, 1.0))
         seen = max(seen, process.zone()[0])
         process.kill()
         for client in clients:

@@ -1,5 +1,8 @@
 """The follower: one immutable version a zone, brought forward release by release."""
 
+import pytest
+
+from app.db import Database
 from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
@@ -68,6 +71,30 @@ def test_a_follower_that_starts_late_holds_the_whole_zone(world: World, follower
 
     assert follower.zones[ZONE].names == 5
     assert follower.zones[ZONE].history == ()
+
+
+def test_before_the_first_release_there_is_nothing_to_follow(database: Database, follower: Follower) -> None:
+    with database.read() as session:
+        assert follower.refresh(session) == ()
+
+
+def test_a_zone_that_cannot_be_rendered_keeps_the_version_it_had(
+    world: World, follower: Follower, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that no order put there: the follower is the last guard before the wire."""
+    block(world, "a.example")
+    refreshed(world, follower)
+    held = follower.zones[ZONE]
+    block(world, "b.example")
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO rule_spans (key, from_release, own, wild, bucket) VALUES ('com.', 3, 1, 1, 0)"
+        )
+
+    assert refreshed(world, follower) == ()
+
+    assert follower.zones[ZONE] is held
+    assert "cannot be brought to release" in caplog.text
 
 
 def test_the_zone_is_named_in_its_soa_as_the_settings_say(world: World, settings: Settings) -> None:

@@ -73,7 +73,7 @@ def hold_the_sample(database: Database, now: dt.datetime) -> None:
             Order(
                 uid="sample",
                 kind="block",
-                state="withdrawn",
+                state="importing",
                 version=1,
                 sample=True,
                 number=None,
