@@ -23,7 +23,7 @@ test: install-dev ## set everything up, install the resolvers it tests against, 
 	@$(MAKE) --no-print-directory check
 	@rm -f .coverage .coverage.*
 	$(PY) -m coverage run -m pytest -n 2 --dist loadgroup -m 'not alone' $(PYTEST_ARGS)
-	$(PY) -m coverage run -m pytest -m alone $(PYTEST_ARGS)
+	$(PY) -m pytest -m alone $(PYTEST_ARGS)
 	@scripts/coverage-floors
 
 install: .venv/.installed ## .venv with the locked dependencies and the command `pulih`
