@@ -7,7 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pysqlite3
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, Table, create_engine, event, insert, make_url
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    DateTime,
+    Delete,
+    Dialect,
+    Engine,
+    MetaData,
+    Table,
+    Update,
+    create_engine,
+    event,
+    insert,
+    make_url,
+)
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
@@ -160,6 +174,13 @@ def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str,
     """Insert many rows at once, in the session's transaction, without making an object of each."""
     assert isinstance(table.__table__, Table)
     session.connection().execute(insert(table.__table__), rows)
+
+
+def rows_changed(session: Session, statement: Update | Delete) -> int:
+    """Change or delete rows without loading them, and say how many."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, str]]) -> Iterator[str]:

@@ -9,17 +9,25 @@ Names are sort keys here (`names.sort_key`): the subtree of a key is every key t
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Reversible, Sequence
 from itertools import groupby, islice, takewhile
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from resolver_policy.delta import EMPTY_RULE, Change, Rule, differences
 from resolver_policy.names import key_ancestors
 from resolver_policy.targets import Decision, Match
 
-__all__ = ["EMPTY_RULE", "Cell", "Counts", "Rule", "RuleStore", "build", "effective", "recompute"]
+__all__ = ["EMPTY_RULE", "Cell", "Rule", "RuleStore", "Touched", "build", "effective", "recompute"]
+
+Item = TypeVar("Item")
 
 NOTHING, BLOCK, PASS = Decision.NOTHING, Decision.BLOCK, Decision.PASS
+
+Touched = Reversible[tuple[str, Match]]
+"""Every (key, match) whose effective cell may have changed, in key order."""
+
+PORTION = 20_000
+"""The most changes that one step may hold, however large a region is."""
 
 
 class Cell(NamedTuple):
@@ -29,16 +37,8 @@ class Cell(NamedTuple):
     subtree: Decision
 
 
-class Counts(NamedTuple):
-    """Names that gained their first record, lost their last one, or kept some and changed."""
-
-    added: int
-    removed: int
-    changed: int
-
-
 class RuleStore(Protocol):
-    """Where effective cells are read, and rules are read and written. Names without either are absent.
+    """Where effective cells and rules are read. Names without either are absent.
 
     The `_in` methods get roots in key order, none below another, and yield the whole subtree of each, the
     root included, in key order throughout.
@@ -55,8 +55,6 @@ class RuleStore(Protocol):
     def has_rule_below(self, key: str) -> bool:
         """Say whether a rule stands strictly below `key`; what was written before counts."""
         ...
-
-    def write(self, changes: Sequence[Change]) -> None: ...
 
 
 class _Node(NamedTuple):
@@ -137,50 +135,44 @@ def _rule(own: Decision, sub: Decision, *, covered: bool) -> Rule:
     return Rule(BLOCK if own == BLOCK else NOTHING, BLOCK if sub == BLOCK else NOTHING)
 
 
-def recompute(touched: Iterable[tuple[str, Match]], store: RuleStore, batch: int = 400) -> Counts:
-    """Bring the rules in line with the cells, given every (key, match) whose effective cell may have changed.
+def recompute(touched: Touched, store: RuleStore, batch: int = 400) -> Iterator[list[Change]]:
+    """Give what brings the rules in line with the cells, in steps: write each before asking for the next.
 
-    A touched subtree costs its own region, never the one that covers it; a touched exact name costs itself
-    and its ancestors. A touched cell that did not change does no harm.
+    A touched subtree costs its own region, never the one that covers it; a touched exact name costs itself and its
+    ancestors. A touched cell that did not change does no harm. Memory is bound by `batch` and PORTION.
     """
-    touched = set(touched)
-    roots = _topmost(key for key, match in touched if match is Match.SUBTREE)
-    counts = [0, 0, 0]
-    for some in _batches(roots, batch):
-        _write(store, _changes_in(some, store), counts)
-    for some in _singles(touched, roots, batch):
-        _write(store, _changes_at(some, store), counts)
-    return Counts(*counts)
+    for roots in _batches(_topmost(touched), batch):
+        changes = _changes_in(roots, store)
+        while portion := list(islice(changes, PORTION)):
+            yield portion
+    for keys in _batches(_singles(touched), batch):
+        yield from _changes_at(keys, store)
 
 
-def _topmost(keys: Iterable[str]) -> list[str]:
-    roots: list[str] = []
-    for key in sorted(keys):
-        if not roots or not key.startswith(roots[-1]):
-            roots.append(key)
-    return roots
+def _topmost(touched: Touched) -> Iterator[str]:
+    """Give the touched subtrees that lie in no other one."""
+    root = None
+    for key, match in touched:
+        if match is Match.SUBTREE and (root is None or not key.startswith(root)):
+            root = key
+            yield key
 
 
-def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    rest = iter(keys)
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 
 
-def _singles(touched: Iterable[tuple[str, Match]], roots: Sequence[str], size: int) -> Iterator[list[str]]:
-    """Give the names to look at one by one, deepest first: below each of them the rules are settled."""
-    names = {key for key, match in touched if match is Match.EXACT}
-    for key, _ in touched:
-        names.update(key_ancestors(key))
-    outside = [key for key in names if not _inside(key, roots)]
-    outside.sort(key=lambda key: (-key.count("."), key))
-    for _, level in groupby(outside, key=lambda key: key.count(".")):
-        yield from _batches(level, size)
-
-
-def _inside(key: str, roots: Sequence[str]) -> bool:
-    at = bisect_right(roots, key)
-    return at > 0 and key.startswith(roots[at - 1])
+def _singles(touched: Touched) -> Iterator[str]:
+    """Give the names to look at one by one, in descending order: below each of them the rules are settled."""
+    path: list[str] = []
+    for key, match in reversed(touched):
+        while path and not key.startswith(path[-1]):
+            yield path.pop()
+        chain = [*reversed(key_ancestors(key)), *([key] if match is Match.EXACT else [])]
+        path += [name for name in chain if not path or len(name) > len(path[-1])]
+    yield from reversed(path)
 
 
 def _path(key: str, cells: dict[str, Cell]) -> list[_Node]:
@@ -192,9 +184,9 @@ def _path(key: str, cells: dict[str, Cell]) -> list[_Node]:
     return path
 
 
-def _changes_in(roots: Sequence[str], store: RuleStore) -> list[Change]:
+def _changes_in(roots: Sequence[str], store: RuleStore) -> Iterator[Change]:
     above = store.cells_at(sorted({name for root in roots for name in key_ancestors(root)}))
-    return list(differences(store.rules_in(roots), _regions(roots, above, store.cells_in(roots))))
+    return differences(store.rules_in(roots), _regions(roots, above, store.cells_in(roots)))
 
 
 def _regions(
@@ -205,24 +197,23 @@ def _regions(
         yield from _region(rows, _path(root, above), root)
 
 
-def _changes_at(keys: Sequence[str], store: RuleStore) -> list[Change]:
+def _changes_at(keys: Sequence[str], store: RuleStore) -> Iterator[list[Change]]:
+    """Look at names in descending order. Whether a rule stands below one is asked when all that is known is written."""
     cells = store.cells_at(sorted({name for key in keys for name in (key, *key_ancestors(key))}))
     rules = store.rules_at(keys)
-    pairs = ((key, rules.get(key, EMPTY_RULE), _single(key, cells, store)) for key in keys)
-    return [Change(key, old, new) for key, old, new in pairs if old != new]
-
-
-def _single(key: str, cells: dict[str, Cell], store: RuleStore) -> Rule:
-    parent = _path(key, cells)[-1]
-    node = _node(parent, key, cells.get(key, Cell(NOTHING, NOTHING)))
-    relevant = node.own != parent.sub or node.sub != parent.sub
-    if relevant or (parent.top and store.has_rule_below(key)):
-        return _rule(node.own, node.sub, covered=bool(parent.top))
-    return EMPTY_RULE
-
-
-def _write(store: RuleStore, changes: Sequence[Change], counts: list[int]) -> None:
-    for change in changes:
-        counts[0 if change.old == EMPTY_RULE else 1 if change.new == EMPTY_RULE else 2] += 1
+    changes: list[Change] = []
+    for key in keys:
+        parent = _path(key, cells)[-1]
+        node = _node(parent, key, cells.get(key, Cell(NOTHING, NOTHING)))
+        wanted = node.own != parent.sub or node.sub != parent.sub
+        if not wanted and parent.top:
+            if changes:
+                yield changes
+                changes = []
+            wanted = store.has_rule_below(key)
+        new = _rule(node.own, node.sub, covered=bool(parent.top)) if wanted else EMPTY_RULE
+        change = Change(key, rules.get(key, EMPTY_RULE), new)
+        if change.old != change.new:
+            changes.append(change)
     if changes:
-        store.write(changes)
+        yield changes

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -60,7 +61,10 @@ class Ground(StrEnum):
 
 
 class Order(Base):
-    """A legal decision. What was proposed never changes (a trigger refuses it); what was decided is added."""
+    """A legal decision. What was proposed never changes (a trigger refuses it); what was decided is added.
+
+    `published` says whether the newest release counts it as in force.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -116,6 +120,7 @@ class Order(Base):
     ended_at: Mapped[dt.datetime | None]
     ground: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[dt.datetime | None]
+    published: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": False}  # noqa: RUF012 - SQLAlchemy reads a plain dict
 

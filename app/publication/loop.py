@@ -11,7 +11,7 @@ from app.db import Clock, Database, Watch
 from app.orders import clock as orders_clock
 from app.orders.models import Order
 from app.publication import zones
-from app.publication.publisher import Publisher, anything_touched
+from app.publication.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,18 @@ RETRY = 1.0
 
 
 def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.Event) -> None:
-    """Publish until `stop` is set. A database failure is logged and tried again; nothing that was touched is lost."""
+    """Publish until `stop` is set, and prepare large releases in the time between.
+
+    A database failure is logged and tried again; nothing that was touched is lost.
+    """
     watch = Watch(database)
     last_release: float | None = None
     try:
         while not stop.is_set():
             try:
                 last_release = _turn(database, publisher, clock, last_release or _last_release(database, clock()))
-                _rest(database, watch, clock, stop, last_release)
+                if not publisher.work():
+                    _rest(database, publisher, watch, clock, stop, last_release)
             except Exception:
                 log.exception("publishing failed; it will be tried again")
                 stop.wait(RETRY)
@@ -50,23 +54,22 @@ def _turn(database: Database, publisher: Publisher, clock: Clock, last_release: 
     now = clock()
     with database.read() as session:
         due = _next_due(session.scalar(select(func.min(Order.due_at))), now) <= 0
-        touched = anything_touched(session)
     if due:
         with database.write() as session:
             orders_clock.run_due(session, clock)
-        touched = True
-    if touched and time.monotonic() - last_release >= SPACING and publisher.publish(now):
-        return time.monotonic()
-    return last_release
+    if time.monotonic() - last_release < SPACING:
+        return last_release
+    return time.monotonic() if publisher.can_release() and publisher.release(now) else last_release
 
 
-def _rest(database: Database, watch: Watch, clock: Clock, stop: threading.Event, last_release: float) -> None:
+def _rest(
+    database: Database, publisher: Publisher, watch: Watch, clock: Clock, stop: threading.Event, last_release: float
+) -> None:
     """Sleep until a commit, until the next act is due, or until the second since the last release is over."""
     with database.read() as session:
         due_in = _next_due(session.scalar(select(func.min(Order.due_at))), clock())
-        waiting = anything_touched(session)
     spaced_in = SPACING - (time.monotonic() - last_release)
-    if waiting and spaced_in > 0:
+    if spaced_in > 0 and publisher.can_release():
         stop.wait(spaced_in)
     else:
         watch.wait(stop, timeout=max(0.0, min(LONGEST_NAP, due_in)))

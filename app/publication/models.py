@@ -31,9 +31,6 @@ class Release(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     published_at: Mapped[dt.datetime]
-    added: Mapped[int]
-    removed: Mapped[int]
-    changed: Mapped[int]
     names: Mapped[int]
     rules: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
@@ -52,15 +49,19 @@ class ZoneSerial(Base):
 
 
 class RuleSpan(Base):
-    """A rule and the releases in which it stood: from `from_release`, and before `to_release` (null: still)."""
+    """A rule and the releases in which it stood: from `from_release`, and before `to_release` (null: still).
+
+    A number above the newest release's is that of a release in the making, which nobody has seen.
+    """
 
     __tablename__ = "rule_spans"
     __table_args__ = (
         Index("uq_rule_spans_key_from_release", "key", "from_release", unique=True),
         Index("ix_rule_spans_from_release", "from_release"),
         Index(
-            "ix_rule_spans_to_release",
+            "ix_rule_spans_to_release_bucket",
             "to_release",
+            "bucket",
             sqlite_where=text("to_release IS NOT NULL"),
             postgresql_where=text("to_release IS NOT NULL"),
         ),

@@ -1,28 +1,53 @@
-"""The publisher: reads what was touched, recomputes the rules around it, and writes one release."""
+"""The publisher: reads what was touched, recomputes the rules around it, and writes one release.
+
+What is small is released at once, in one transaction. What is large is prepared first (`making`), so that nobody
+waits for the writer's lock meanwhile, and small releases go out in between.
+"""
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.journal.models import JournalHead
-from app.orders import targets
-from app.orders.models import TargetRow, Touched
-from app.publication import zones
-from app.publication.digest import ZoneDigest
+from app.publication import acts, spans, zones
+from app.publication.acts import Act
+from app.publication.digest import ZoneDigest, bucket_digests
+from app.publication.making import Making
 from app.publication.marks import Marks
-from app.publication.models import Release, RuleSpan
-from app.publication.store import DatabaseRules, Never
+from app.publication.models import Release
+from app.publication.spans import Totals
+from app.publication.store import PRESENT, DatabaseRules, Never, TooMuch, View, buckets_of
 from app.settings import ZoneSetting
-from resolver_policy.rules import Counts, recompute
+from resolver_policy.delta import Change
+from resolver_policy.rules import recompute
 from resolver_policy.targets import Match
 
 log = logging.getLogger(__name__)
 
-NOTHING_CHANGED = Counts(0, 0, 0)
+LARGE = 5_000
+"""Acts on more names than this are prepared before they are released."""
+
+MOST_READ = 25_000
+"""Rows that a release may read while it holds the writer's lock; what needs more is prepared as well."""
+
+Serials = dict[str, int]
+
+
+@dataclass
+class Written:
+    """What one small release wrote: for whoever makes a large one meanwhile."""
+
+    touched: list[tuple[str, Match]]
+    changes: list[Change] = field(default_factory=list)
+    taken_over: list[Change] = field(default_factory=list)
+    serials: Serials = field(default_factory=dict)
 
 
 class Publisher:
@@ -34,50 +59,193 @@ class Publisher:
         self._marks = marks
         self._settings = settings
         self._digest: tuple[bytes, ZoneDigest] | None = None
+        self._making: Making | None = None
+        self._sweeping: Iterator[None] | None = None
+        self._is_swept = False
+        self._heavy: set[tuple[int, bool]] = set()
 
     def start(self, now: dt.datetime) -> None:
         """Bring zones in line with the settings, serials above everything that was ever shown, and the marks in line
         with a release whose process ended before it wrote them."""
         with self._database.write() as session:
             if zones.configure(session, self._settings, self._marks, now):
-                self._release(session, now, even_unchanged=True)
+                self._write_small(session, (), now, even_unchanged=True)
             serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
         self._raise_marks(serials)
 
-    def publish(self, now: dt.datetime) -> dict[str, int]:
-        """Publish what was touched; the new serial of each zone, or nothing where no rule changed.
+    def publish(self, now: dt.datetime) -> Serials:
+        """Release everything that waits, however long it takes; the newest serial of each zone that has a new one."""
+        serials: Serials = {}
+        while self.work() or self.can_release():
+            serials |= self.release(now)
+        return serials
+
+    def release(self, now: dt.datetime) -> Serials:
+        """Make one release, of what is prepared or of what is small; the new serial of each zone, or nothing.
 
         Commit first, then the mark: no secondary can have seen a serial that the mark does not know.
         """
-        with self._database.write() as session:
-            serials = self._release(session, now, even_unchanged=False)
+        serials = self._release_prepared(now) if self.is_prepared else self._release_waiting(now)
         self._raise_marks(serials)
         return serials
 
-    def _release(self, session: Session, now: dt.datetime, *, even_unchanged: bool) -> dict[str, int]:
+    def work(self) -> bool:
+        """Do a little of what a large release needs before it is made; False where nothing needs any."""
+        if self._making is None and self._sweeping is None:
+            self._find_work()
+        # What fails in the middle of a step is given up, and what it wrote is swept.
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            self._is_swept = next(sweeping, self) is self
+            self._sweeping = None if self._is_swept else sweeping
+            return True
+        if self._making is None or self._making.is_ready:
+            return False
+        making, self._making = self._making, None
+        making.step()
+        self._making = making
+        return True
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the next release is a large one."""
+        return self._making is not None and self._making.is_ready
+
+    def can_release(self) -> bool:
+        """Whether there is anything that a release could be made of now."""
+        if self.is_prepared:
+            return True
+        with self._database.read() as session:
+            return bool(self._small(session))
+
+    def _find_work(self) -> None:
+        """Sweep what was written for a release that never came out, or begin the next large one: lifts come first."""
+        with self._database.read() as session:
+            newest = zones.head(session)
+            if newest is None:
+                return
+            left_over = None if self._is_swept else spans.unreleased(session, newest.id)
+            large = [act for act in acts.waiting(session) if self._is_large(act)]
+        self._is_swept = left_over is None
+        if left_over is not None:
+            self._sweeping = spans.sweep(self._database, left_over)
+        elif large:
+            act = min(large, key=lambda act: (not act.ends, act.notes))
+            self._making, self._is_swept = Making(self._database, self._never, act, newest), False
+            log.info("order %d: %d names are being prepared", act.order_id, act.size)
+
+    def _is_large(self, act: Act) -> bool:
+        return (act.turns and act.size > LARGE) or act.place in self._heavy
+
+    def _small(self, session: Session) -> list[Act]:
+        """Acts that wait and are small, besides what is being made."""
+        seen_to = self._making.act.notes if self._making is not None else ()
+        return [act for act in acts.waiting(session, but=frozenset(seen_to)) if not self._is_large(act)]
+
+    def _release_waiting(self, now: dt.datetime) -> Serials:
+        """Release what is small: all of it, or as much as one transaction may take."""
+        most = LARGE
+        while True:
+            small: Sequence[Act] = ()
+            try:
+                with self._database.write() as session:
+                    self._give_up_if_void(session)
+                    small = _share(self._small(session), most)
+                    written = self._write_small(session, small, now)
+                break
+            except TooMuch:
+                most = sum(act.size for act in small) // 2
+                if len(small) == 1:
+                    self._heavy.add(small[0].place)
+        if self._making is not None:
+            self._making.note(written.touched, written.changes, written.taken_over)
+        return written.serials
+
+    def _write_small(
+        self, session: Session, small: Sequence[Act], now: dt.datetime, *, even_unchanged: bool = False
+    ) -> Written:
         newest = zones.head(session)
-        release_id = 1 if newest is None else newest.id + 1
-        store = DatabaseRules(session, release_id, self._never)
-        counts = recompute(take_touched(session), store)
-        if counts == NOTHING_CHANGED and not even_unchanged:
-            return {}
+        newest_id = 0 if newest is None else newest.id
+        later = spans.unreleased(session, newest_id)
+        written = Written(acts.take(session, small))
+        view = PRESENT if later is None else View(newest_id + 1)
+        store = DatabaseRules(lambda: nullcontext(session), self._never, view, MOST_READ)
+        for changes in recompute(written.touched, store):
+            written.changes += changes
+            if later is None:
+                spans.write(session, changes, newest_id + 1)
+                written.taken_over += changes
+            else:
+                written.taken_over += spans.write_beneath(session, changes, newest_id + 1, later)
+        if written.changes or even_unchanged:
+            totals = Totals.of(newest)
+            totals.count(written.changes)
+            digests = bucket_digests(session, buckets_of(written.changes), later)
+            written.serials = self._insert(session, newest_id + 1, totals, digests, now)
+        return written
+
+    def _give_up_if_void(self, session: Session) -> None:
+        """Make no release of an order that was acted on again since; what was written for it is swept."""
+        if self._making is not None and self._making.is_void(acts.waiting(session)):
+            log.info("order %d was acted on again: its release is given up", self._making.act.order_id)
+            self._making = None
+
+    def _release_prepared(self, now: dt.datetime) -> Serials:
+        """Make the large release, with what was touched meanwhile and with what is small and waits.
+
+        Where that fails, it is made anew.
+        """
+        making = self._making
+        assert making is not None
+        try:
+            with self._database.write() as session:
+                self._give_up_if_void(session)
+                if self._making is None:
+                    return {}
+                self._making = None
+                small = _share(self._small(session), LARGE)
+                touched = sorted({*making.touched, *acts.take(session, small)})
+                acts.settle(session, making.act)
+                serials = self._write_prepared(session, making, touched, now)
+        except TooMuch:
+            making.again()
+            self._making = making
+            return self._release_waiting(now)
+        self._is_swept = True
+        self._heavy.discard(making.act.place)
+        return serials
+
+    def _write_prepared(
+        self, session: Session, making: Making, touched: Sequence[tuple[str, Match]], now: dt.datetime
+    ) -> Serials:
+        totals, dirty = replace(making.totals), set(making.dirty)
+        store = DatabaseRules(lambda: nullcontext(session), self._never, most=MOST_READ)
+        for changes in recompute(touched, store):
+            spans.write(session, changes, making.release_id)
+            totals.count(changes)
+            dirty |= buckets_of(changes)
+        digests = making.digests | bucket_digests(session, dirty)
+        return self._insert(session, making.release_id, totals, digests, now)
+
+    def _insert(
+        self, session: Session, release_id: int, totals: Totals, digests: Mapping[int, bytes], now: dt.datetime
+    ) -> Serials:
+        """Insert the row that makes what was written a release, with its serial in each zone."""
+        newest = zones.head(session)
         digest, self._digest = self._digest_of(session, newest), None
         release = Release(
             id=release_id,
             published_at=now,
-            added=counts.added,
-            removed=counts.removed,
-            changed=counts.changed,
-            names=(0 if newest is None else newest.names) + counts.added - counts.removed,
-            rules=_rules_after(session, newest, release_id),
-            digest=digest.update(session, store.buckets),
+            names=totals.names,
+            rules=totals.records,
+            digest=digest.update(session, digests),
             events_until=session.scalars(select(JournalHead.size)).one(),
         )
         session.add(release)
         session.flush()
         serials = zones.assign_serials(session, release, self._marks, now)
         self._digest = (release.digest, digest)
-        log.info("release %d: %d added, %d removed, %d changed, serials %s", release_id, *counts, serials)
+        log.info("release %d: %d names, %d records, serials %s", release_id, totals.names, totals.records, serials)
         return serials
 
     def _digest_of(self, session: Session, newest: Release | None) -> ZoneDigest:
@@ -89,40 +257,12 @@ class Publisher:
             return self._digest[1]
         return ZoneDigest(session)
 
-    def _raise_marks(self, serials: dict[str, int]) -> None:
+    def _raise_marks(self, serials: Serials) -> None:
         for zone, serial in serials.items():
             self._marks.raise_to(zone, serial)
 
 
-def take_touched(session: Session) -> Iterator[tuple[str, Match]]:
-    """What was touched, as (key, match), each note deleted as it is read.
-
-    Deleted by its own id: a note that commits later under a smaller id is never lost.
-    """
-    notes = session.scalars(select(Touched).order_by(Touched.id)).all()
-    for note in notes:
-        if note.key is not None and note.match is not None:
-            yield note.key, targets.MATCHES[note.match]
-        else:
-            yield from _targets_of(session, note.order_id)
-    for batch in targets.batches(note.id for note in notes):
-        session.execute(delete(Touched).where(Touched.id.in_(batch)))
-
-
-def anything_touched(session: Session) -> bool:
-    """Whether there is something to publish."""
-    return session.scalar(select(Touched.id).limit(1)) is not None
-
-
-def _targets_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
-    query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order_id)).order_by(TargetRow.id)
-    for key, match in session.execute(query.execution_options(yield_per=5_000)):
-        yield key, targets.MATCHES[match]
-
-
-def _rules_after(session: Session, newest: Release | None, release_id: int) -> int:
-    """Records in the zone after this release: those of the newest one, less what ended, plus what began."""
-    began = select(func.count().filter(RuleSpan.own > 0), func.count().filter(RuleSpan.wild > 0))
-    own, wild = session.execute(began.where(RuleSpan.from_release == release_id)).one()
-    own_gone, wild_gone = session.execute(began.where(RuleSpan.to_release == release_id)).one()
-    return (0 if newest is None else newest.rules) + int(own + wild - own_gone - wild_gone)
+def _share(waiting: Sequence[Act], most: int) -> Sequence[Act]:
+    """The first acts that together touch at most so many names; the first one in any case."""
+    sizes = accumulate(act.size for act in waiting)
+    return waiting[: max(1, sum(size <= most for size in sizes))]

@@ -139,7 +139,13 @@ REFUSALS = (
     ("tokens_delete", "tokens", "DELETE", "1 = 1", "a token is revoked, never deleted"),
     ("zone_serials_update", "zone_serials", "UPDATE", "1 = 1", "a serial is never changed"),
     ("zone_serials_delete", "zone_serials", "DELETE", "1 = 1", "a serial is never taken back"),
-    ("rule_spans_delete", "rule_spans", "DELETE", "1 = 1", "what was published is kept for ever"),
+    (
+        "rule_spans_delete",
+        "rule_spans",
+        "DELETE",
+        "EXISTS (SELECT 1 FROM releases WHERE id >= OLD.from_release)",
+        "what was published is kept for ever",
+    ),
     ("evidence_update", "evidence", "UPDATE", "1 = 1", "evidence is never changed"),
     ("evidence_delete", "evidence", "DELETE", "1 = 1", "evidence is never deleted"),
     ("releases_update", "releases", "UPDATE", "1 = 1", "a release is never changed"),
@@ -263,7 +269,8 @@ REFUSALS = (
         "rule_spans",
         "UPDATE",
         (
-            "OLD.to_release IS NOT NULL OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
+            "OLD.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= OLD.to_release)"
+            " OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
             " OR NEW.from_release <> OLD.from_release"
         ),
         "what was published is kept as it was",
@@ -324,9 +331,6 @@ def create_tables() -> None:
         "releases",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("published_at", UTCDateTime(), nullable=False),
-        sa.Column("added", sa.Integer(), nullable=False),
-        sa.Column("removed", sa.Integer(), nullable=False),
-        sa.Column("changed", sa.Integer(), nullable=False),
         sa.Column("names", sa.Integer(), nullable=False),
         sa.Column("rules", sa.Integer(), nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
@@ -354,9 +358,9 @@ def create_tables() -> None:
     )
     op.create_index("ix_rule_spans_from_release", "rule_spans", ["from_release"], unique=False)
     op.create_index(
-        "ix_rule_spans_to_release",
+        "ix_rule_spans_to_release_bucket",
         "rule_spans",
-        ["to_release"],
+        ["to_release", "bucket"],
         unique=False,
         sqlite_where=sa.text("to_release IS NOT NULL"),
         postgresql_where=sa.text("to_release IS NOT NULL"),
@@ -481,6 +485,7 @@ def create_tables() -> None:
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.Column("ground", sa.Text(), nullable=True),
         sa.Column("due_at", UTCDateTime(), nullable=True),
+        sa.Column("published", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name=op.f("ck_orders_ended_on_a_ground")),
         sa.CheckConstraint(
             "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",

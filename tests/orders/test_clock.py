@@ -130,7 +130,7 @@ def test_an_act_that_cannot_be_done_keeps_no_other_waiting(service: Service, cap
     service.block("good.example", expires_at=text_of(NOW + 2 * HOUR))
     with service.database.engine.begin() as connection:
         connection.exec_driver_sql(
-            "CREATE TRIGGER planted BEFORE UPDATE ON orders WHEN OLD.number = 'EX-BAD' "
+            "CREATE TRIGGER planted BEFORE UPDATE OF state ON orders WHEN OLD.number = 'EX-BAD' "
             "BEGIN SELECT RAISE(ABORT, 'planted'); END"
         )
     service.clock.forward(DAY)

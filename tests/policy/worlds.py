@@ -85,7 +85,7 @@ class MemoryStore:
         return {key: self.rules[key] for key in keys if key in self.rules}
 
     def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
-        return ((key, self.rules[key]) for key in _within(self._rule_keys, roots))
+        return iter([(key, self.rules[key]) for key in _within(self._rule_keys, roots)])
 
     def has_rule_below(self, key: str) -> bool:
         assert self._covered(key), f"{key} is not covered: whether rules stand below it decides nothing"

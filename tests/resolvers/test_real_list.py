@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +11,17 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from pysqlite3 import dbapi2
 
 from tests.installation import Installation, Service
+from tests.installation import order as an_order
 from tests.resolvers.test_main_job import answer, bind_of
 from tests.servers import find, free_port, wait_until
 
 SECONDS = 30.0
 MEGABYTES = 300
+LIFT_SECONDS = 1.0
+"""Until a lift is published that comes while a large order is being published."""
 
 ORDER = """
 number = "LIST-1"
@@ -56,6 +61,30 @@ def peak_memory(service: Service) -> Iterator[dict[str, int]]:
         peaks[command[2].decode()] = int(high[1]) // 1024
 
 
+@contextmanager
+def waits_for_the_lock(database: Path) -> Iterator[list[float]]:
+    """Fills in how many seconds a writer had to wait for its turn, again and again while the block runs."""
+    waits: list[float] = []
+    done = threading.Event()
+
+    def write() -> None:
+        connection = dbapi2.connect(str(database), timeout=60, isolation_level=None)
+        while not done.wait(0.01):
+            began = time.monotonic()
+            connection.execute("BEGIN IMMEDIATE")
+            waits.append(time.monotonic() - began)
+            connection.execute("ROLLBACK")
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield waits
+    finally:
+        done.set()
+        writer.join()
+
+
 @pytest.mark.alone
 def test_a_real_list_is_imported_published_and_loaded(
     tmp_path: Path, record_property: Callable[[str, object], None]
@@ -75,13 +104,21 @@ def test_a_real_list_is_imported_published_and_loaded(
         command = ["import", "list.txt", "--order-file", "order.toml", "--partial", "--json"]
         printed = installation.pulih(*command, as_="operator-1")
         imported = time.monotonic() - began
+        small = service.act("/orders", an_order("EX-1", ("small.example", "exact")), "operator-1", 201)
+        service.act(f"/orders/{small['id']}/approve", {"reason": "Read"}, "approver-1")
+        wait_until(lambda: _names(service) == 1, 10, service.log)
         order = service.get("/orders", number="LIST-1")["items"][0]
         reads = time.monotonic()
         plan = service.get(f"/orders/{order['id']}/plan")
         began += time.monotonic() - reads  # a person reads it, for as long as that takes
         service.act(f"/orders/{order['id']}/approve", {"reason": "Read", "plan_hash": plan["plan_hash"]}, "approver-1")
         approved = time.monotonic() - began
-        wait_until(lambda: _names(service) > 0, 60, service.log)
+        with waits_for_the_lock(tmp_path / "var" / "pulih.db") as waits:
+            service.act(f"/orders/{small['id']}/lift", {"ground": "wrong_block", "reason": "A mistake"}, "approver-1")
+            lifting = time.monotonic()
+            wait_until(lambda: _names(service) == 0, 10, service.log)
+            lifted = time.monotonic() - lifting
+            wait_until(lambda: _names(service) > 0, 60, service.log)
         published = time.monotonic() - began
         zone = service.get("/zones/block.rpz")
         with bind_of(installation, tmp_path / "bind", resolver_port) as resolver:
@@ -98,6 +135,8 @@ def test_a_real_list_is_imported_published_and_loaded(
         "seconds until imported": f"{imported:.1f}",
         "until approved": f"{approved:.1f}",
         "until published": f"{published:.1f}",
+        "until a lift meanwhile was published": f"{lifted:.2f}",
+        "longest wait for the writer's lock": f"{max(waits):.2f}",
         "until loaded by BIND": f"{loaded:.1f}",
         "peak MB": peaks,
     }
@@ -111,11 +150,13 @@ def test_a_real_list_is_imported_published_and_loaded(
     assert re.search(r"connected using .* TSIG isp-one-\d+", transferred)
     assert f"loaded serial {zone['serial']}" in checked
     assert published < SECONDS
+    assert lifted < LIFT_SECONDS
+    assert max(waits) < LIFT_SECONDS
     assert max(peaks.values()) < MEGABYTES
 
 
 def _names(service: Service) -> int:
-    time.sleep(0.25)
+    time.sleep(0.05)
     names: int = service.get("/zones/block.rpz")["names"]
     return names
 

@@ -1,0 +1,119 @@
+"""What waits to be published: acts, each as the notes that it left, and the names that it touched."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app.db import Database
+from app.orders import targets
+from app.orders.models import Order, OrderState, TargetRow, Touched
+from resolver_policy import rules
+from resolver_policy.targets import Match
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Notes that belong together: those of a whole order, or those of single targets of one.
+
+    `turns` says that the order is now in force and was not when it was last published, or the other way round.
+    """
+
+    order_id: int
+    whole: bool
+    notes: tuple[int, ...]
+    size: int
+    turns: bool
+    ends: bool
+
+    @property
+    def place(self) -> tuple[int, bool]:
+        """What another act on the same thing has in common with this one."""
+        return self.order_id, self.whole
+
+
+def waiting(session: Session, but: frozenset[int] = frozenset()) -> list[Act]:
+    """Every act that waits, in the order of their first notes; `but` are notes that are being seen to."""
+    query = (
+        select(Touched.id, Touched.order_id, Touched.key.is_(None), Order.targets_count, Order.published, Order.state)
+        .join(Order, Order.id == Touched.order_id)
+        .order_by(Touched.order_id, Touched.key.is_(None), Touched.id)
+    )
+    found = []
+    for (order_id, whole), same in groupby(session.execute(query), key=lambda row: (row[1], row[2])):
+        rows = [row for row in same if row[0] not in but]
+        if rows:
+            _, _, _, count, published, state = rows[0]
+            active = state == OrderState.ACTIVE
+            notes = tuple(row[0] for row in rows)
+            size = count if whole else len(notes)
+            found.append(Act(order_id, bool(whole), notes, size, whole and published != active, ends=not active))
+    return sorted(found, key=lambda act: act.notes)
+
+
+def take(session: Session, acts: Iterable[Act]) -> list[tuple[str, Match]]:
+    """What acts touched, in key order; their notes go, and their orders count as published as they are.
+
+    Notes go by their own ids: one that commits later under a smaller id is never lost.
+    """
+    touched: set[tuple[str, Match]] = set()
+    for act in acts:
+        touched.update(touched_singly(session, act.notes))
+        if act.turns:
+            touched.update(_targets_of(session, act.order_id))
+        settle(session, act)
+    return sorted(touched)
+
+
+def settle(session: Session, act: Act) -> None:
+    """Drop an act's notes, and let its order count as published as it now is."""
+    for batch in targets.batches(act.notes):
+        session.execute(delete(Touched).where(Touched.id.in_(batch)))
+    if act.turns:
+        turned = update(Order).where(Order.id == act.order_id).values(published=~Order.published)
+        session.execute(turned, execution_options={"synchronize_session": False})
+
+
+def touched_singly(session: Session, notes: Sequence[int]) -> Iterator[tuple[str, Match]]:
+    """The single targets among notes."""
+    for batch in targets.batches(notes):
+        query = select(Touched.key, Touched.match).where(Touched.id.in_(batch), Touched.key.is_not(None))
+        for key, match in session.execute(query):
+            assert key is not None
+            assert match is not None
+            yield key, targets.MATCHES[match]
+
+
+def _targets_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
+    for key, match in session.execute(select(TargetRow.key, TargetRow.match).where(targets.of_order(order_id))):
+        yield key, targets.MATCHES[match]
+
+
+class OrderTargets(rules.Touched):
+    """All targets of an order, forwards or backwards, a page at a time, each from a view of its own."""
+
+    def __init__(self, database: Database, order_id: int) -> None:
+        self._database = database
+        self._order_id = order_id
+
+    def __iter__(self) -> Iterator[tuple[str, Match]]:
+        return self._pages(forwards=True)
+
+    def __reversed__(self) -> Iterator[tuple[str, Match]]:
+        return self._pages(forwards=False)
+
+    def _pages(self, *, forwards: bool) -> Iterator[tuple[str, Match]]:
+        query = select(TargetRow.id, TargetRow.key, TargetRow.match).where(targets.of_order(self._order_id))
+        query = query.order_by(TargetRow.id if forwards else TargetRow.id.desc()).limit(targets.ROWS_IN_ONE_INSERT)
+        last: int | None = None
+        while True:
+            page = query if last is None else query.where(TargetRow.id > last if forwards else TargetRow.id < last)
+            with self._database.read() as session:
+                rows = session.execute(page).all()
+            if not rows:
+                return
+            last = rows[-1][0]
+            for _, key, match in rows:
+                yield key, targets.MATCHES[match]

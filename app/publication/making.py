@@ -1,0 +1,108 @@
+"""A large release in the making: written a little at a time, seen by no reader, with small releases in between."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.db import Database
+from app.orders import targets
+from app.publication import acts, spans
+from app.publication.acts import Act, OrderTargets
+from app.publication.digest import bucket_digests
+from app.publication.models import Release
+from app.publication.spans import Totals
+from app.publication.store import DatabaseRules, Never, View, buckets_of, rules_written_last
+from resolver_policy import rules
+from resolver_policy.delta import EMPTY_RULE, Change
+from resolver_policy.targets import Match
+
+ROOM = 10_000
+"""Numbers left free for the small releases that go out before a large one."""
+
+WRITTEN_AT_ONCE = 2_000
+HASHED_AT_ONCE = 1_000
+LEFT_FOR_THE_END = 500
+"""Names touched meanwhile that the last transaction may see to."""
+
+
+class Making:
+    """One act on its way to being a release.
+
+    Its rules are written under `release_id`, which no release has yet, from what is read while everybody else goes
+    on. What is touched meanwhile (`note`) is looked at again, at last in the transaction that makes the release.
+    """
+
+    def __init__(self, database: Database, never: Never, act: Act, newest: Release) -> None:
+        self.act = act
+        self.release_id = newest.id + ROOM
+        self.totals = Totals.of(newest)
+        self.digests: dict[int, bytes] = {}
+        self.dirty: set[int] = set()
+        self.touched: set[tuple[str, Match]] = set()
+        self.is_ready = False
+        self._database = database
+        self._never = never
+        self._steps = self._make()
+
+    def step(self) -> None:
+        """Do a little of the work; it is ready when nothing is left but the release itself."""
+        self.is_ready = next(self._steps, self) is self
+
+    def note(
+        self, touched: Iterable[tuple[str, Match]], changed: Iterable[Change], taken_over: Iterable[Change]
+    ) -> None:
+        """Take notice of a release that went out meanwhile: what it touched, changed, and left to this one as well."""
+        self.touched.update(touched)
+        self.dirty |= buckets_of(changed)
+        self.totals.count(taken_over)
+        if self.is_ready and len(self.touched) > LEFT_FOR_THE_END:
+            self.again()
+
+    def again(self) -> None:
+        """Look at what was touched meanwhile before the last transaction."""
+        self._steps = self._catch_up(at_most=0)
+        self.is_ready = False
+
+    def is_void(self, waiting: Iterable[Act]) -> bool:
+        """Whether the whole order has been acted on again, so that this release is of no use."""
+        known = set(self.act.notes)
+        return self.act.whole and any(act.place == self.act.place and set(act.notes) - known for act in waiting)
+
+    def _make(self) -> Iterator[None]:
+        yield from self._recompute(self._own())
+        yield from self._catch_up(LEFT_FOR_THE_END)
+
+    def _own(self) -> rules.Touched:
+        if self.act.whole:
+            return OrderTargets(self._database, self.act.order_id)
+        with self._database.read() as session:
+            return sorted(acts.touched_singly(session, self.act.notes))
+
+    def _catch_up(self, at_most: int) -> Iterator[None]:
+        """See to what was touched meanwhile until little is left, then hash what is not hashed."""
+        while len(self.touched) > at_most:
+            touched, self.touched = sorted(self.touched), set()
+            yield from self._recompute(touched)
+            at_most = LEFT_FOR_THE_END
+        while self.dirty:
+            some = sorted(self.dirty)[:HASHED_AT_ONCE]
+            with self._database.read() as session:
+                self.digests |= bucket_digests(session, some)
+            self.dirty.difference_update(some)
+            yield
+
+    def _recompute(self, touched: rules.Touched) -> Iterator[None]:
+        turned = self.act.order_id if self.act.turns else 0
+        store = DatabaseRules(self._database.read, self._never, View(turned=turned))
+        for changes in rules.recompute(touched, store):
+            for some in targets.batches(changes, WRITTEN_AT_ONCE):
+                self._write(some)
+                yield
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        """Write a part; what stands there may have changed since the changes were made out."""
+        with self._database.write() as session:
+            before = rules_written_last(session, [change.key for change in changes])
+            real = [Change(key, before.get(key, EMPTY_RULE), new) for key, _, new in changes]
+            real = [change for change in real if change.old != change.new]
+            spans.write(session, real, self.release_id)
+        self.totals.count(real)
+        self.dirty |= buckets_of(real)

@@ -1,0 +1,111 @@
+"""Writing rules as spans of releases: on top of what was written last, or beneath a release in the making.
+
+A release in the making has a number that no release has yet, so nobody reads its spans. One that goes out meanwhile
+has a smaller number and is written beneath: where the one in the making has decided on a name already, the span of
+the smaller one ends where that one's begins.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Delete, Update, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.db import Database, insert_rows, rows_changed
+from app.orders import targets
+from app.publication.models import Release, RuleSpan
+from app.publication.store import bucket_of, stood_in
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
+
+SWEPT_AT_ONCE = 5_000
+
+
+@dataclass
+class Totals:
+    """Names and records that a zone has with a release."""
+
+    names: int
+    records: int
+
+    @classmethod
+    def of(cls, release: Release | None) -> "Totals":
+        """Those of a release; nothing before the first."""
+        return cls(0, 0) if release is None else cls(release.names, release.rules)
+
+    def count(self, changes: Iterable[Change]) -> None:
+        """Take changes into account."""
+        for _, old, new in changes:
+            self.names += (new != EMPTY_RULE) - (old != EMPTY_RULE)
+            self.records += _records(new) - _records(old)
+
+
+def write(session: Session, changes: Sequence[Change], release_id: int) -> None:
+    """Write what a release changes of what was written last; what it wrote before for a name gives way."""
+    for batch in targets.batches(changes):
+        keys = [change.key for change in batch]
+        session.execute(delete(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.from_release == release_id))
+        head = update(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.to_release.is_(None))
+        session.execute(head.values(to_release=release_id))
+    _insert(session, changes, release_id)
+
+
+def write_beneath(session: Session, changes: Sequence[Change], release_id: int, later: int) -> list[Change]:
+    """Write what a release changes of the one before it, while `later` is in the making.
+
+    Gives those changes that will be part of `later` as well: of names on which it has decided nothing.
+    """
+    taken_over: list[Change] = []
+    for batch in targets.batches(changes):
+        keys = [change.key for change in batch]
+        of_later = or_(RuleSpan.from_release == later, RuleSpan.to_release == later)
+        decided = set(session.scalars(select(RuleSpan.key).where(RuleSpan.key.in_(keys), of_later)))
+        before = update(RuleSpan).where(RuleSpan.key.in_(keys), stood_in(release_id - 1))
+        session.execute(before.values(to_release=release_id))
+        _insert(session, [change for change in batch if change.key in decided], release_id, later)
+        kept = [change for change in batch if change.key not in decided]
+        _insert(session, kept, release_id)
+        taken_over += kept
+    return taken_over
+
+
+def unreleased(session: Session, newest_id: int) -> int | None:
+    """The number of a release in the making, of which spans are there though it never came out."""
+    begun = session.scalar(select(RuleSpan.from_release).where(RuleSpan.from_release > newest_id).limit(1))
+    ended = session.scalar(select(RuleSpan.to_release).where(RuleSpan.to_release > newest_id).limit(1))
+    return begun or ended
+
+
+def sweep(database: Database, release_id: int) -> Iterator[None]:
+    """Undo what was written for a release that never came out, a little in each step."""
+    begun = select(RuleSpan.id).where(RuleSpan.from_release == release_id).limit(SWEPT_AT_ONCE)
+    while _swept(database, delete(RuleSpan).where(RuleSpan.id.in_(begun))):
+        yield
+    ended = select(RuleSpan.id).where(RuleSpan.to_release == release_id).limit(SWEPT_AT_ONCE)
+    while _swept(database, update(RuleSpan).where(RuleSpan.id.in_(ended)).values(to_release=None)):
+        yield
+
+
+def _swept(database: Database, undo: Delete | Update) -> int:
+    with database.write() as session:
+        return rows_changed(session, undo)
+
+
+def _insert(session: Session, changes: Iterable[Change], release_id: int, to_release: int | None = None) -> None:
+    rows = [
+        {
+            "key": change.key,
+            "from_release": release_id,
+            "to_release": to_release,
+            "own": int(change.new.own),
+            "wild": int(change.new.wild),
+            "bucket": bucket_of(change.key),
+        }
+        for change in changes
+        if change.new != EMPTY_RULE
+    ]
+    if rows:
+        insert_rows(session, RuleSpan, rows)
+
+
+def _records(rule: Rule) -> int:
+    return (rule.own > 0) + (rule.wild > 0)
