@@ -11,7 +11,7 @@ Names are sort keys here (`names.sort_key`): the subtree of a key is every key t
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Reversible, Sequence
 from itertools import groupby, islice, takewhile
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from resolver_policy.delta import EMPTY_RULE, Change, Rule, differences
 from resolver_policy.names import key_ancestors
@@ -19,12 +19,13 @@ from resolver_policy.targets import Decision, Match
 
 __all__ = ["EMPTY_RULE", "Cell", "Rule", "RuleStore", "Touched", "build", "effective", "recompute"]
 
-Item = TypeVar("Item")
-
 NOTHING, BLOCK, PASS = Decision.NOTHING, Decision.BLOCK, Decision.PASS
 
 Touched = Reversible[tuple[str, Match]]
 """Every (key, match) whose effective cell may have changed, in key order."""
+
+PACE = 5_000
+"""Touched names after which a step ends, even if they asked for nothing."""
 
 PORTION = 20_000
 """The most changes that one step may hold, however large a region is."""
@@ -138,41 +139,50 @@ def _rule(own: Decision, sub: Decision, *, covered: bool) -> Rule:
 def recompute(touched: Touched, store: RuleStore, batch: int = 400) -> Iterator[list[Change]]:
     """Give what brings the rules in line with the cells, in steps: write each before asking for the next.
 
-    A touched subtree costs its own region, never the one that covers it; a touched exact name costs itself and its
-    ancestors. A touched cell that did not change does no harm. Memory is bound by `batch` and PORTION.
+    Steps are short, and may be empty: whoever has something more urgent to do can do it in between. A touched subtree
+    costs its own region, never the one that covers it; a touched exact name costs itself and its ancestors. A touched
+    cell that did not change does no harm. Memory is bound by `batch` and PORTION.
     """
-    for roots in _batches(_topmost(touched), batch):
+    for roots in _topmost(touched, batch):
         changes = _changes_in(roots, store)
         while portion := list(islice(changes, PORTION)):
             yield portion
-    for keys in _batches(_singles(touched), batch):
+        yield []
+    for keys in _singles(touched, batch):
         yield from _changes_at(keys, store)
+        yield []
 
 
-def _topmost(touched: Touched) -> Iterator[str]:
-    """Give the touched subtrees that lie in no other one."""
-    root = None
-    for key, match in touched:
-        if match is Match.SUBTREE and (root is None or not key.startswith(root)):
-            root = key
-            yield key
+def _topmost(touched: Touched, size: int) -> Iterator[list[str]]:
+    """Give the touched subtrees that lie in no other one, a few at a time, or none after many names without any."""
+    roots: list[str] = []
+    last = None
+    for count, (key, match) in enumerate(touched, 1):
+        if match is Match.SUBTREE and (last is None or not key.startswith(last)):
+            last = key
+            roots.append(key)
+        if len(roots) >= size or count % PACE == 0:
+            yield roots
+            roots = []
+    yield roots
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+def _singles(touched: Touched, size: int) -> Iterator[list[str]]:
+    """Give the names to look at one by one, in descending order: below each of them the rules are settled.
 
-
-def _singles(touched: Touched) -> Iterator[str]:
-    """Give the names to look at one by one, in descending order: below each of them the rules are settled."""
+    They come a few at a time, or none after many names without any.
+    """
     path: list[str] = []
-    for key, match in reversed(touched):
+    names: list[str] = []
+    for count, (key, match) in enumerate(reversed(touched), 1):
         while path and not key.startswith(path[-1]):
-            yield path.pop()
+            names.append(path.pop())
         chain = [*reversed(key_ancestors(key)), *([key] if match is Match.EXACT else [])]
         path += [name for name in chain if not path or len(name) > len(path[-1])]
-    yield from reversed(path)
+        if len(names) >= size or count % PACE == 0:
+            yield names
+            names = []
+    yield names + path[::-1]
 
 
 def _path(key: str, cells: dict[str, Cell]) -> list[_Node]:
@@ -185,6 +195,8 @@ def _path(key: str, cells: dict[str, Cell]) -> list[_Node]:
 
 
 def _changes_in(roots: Sequence[str], store: RuleStore) -> Iterator[Change]:
+    if not roots:
+        return iter(())
     above = store.cells_at(sorted({name for root in roots for name in key_ancestors(root)}))
     return differences(store.rules_in(roots), _regions(roots, above, store.cells_in(roots)))
 
@@ -199,6 +211,8 @@ def _regions(
 
 def _changes_at(keys: Sequence[str], store: RuleStore) -> Iterator[list[Change]]:
     """Look at names in descending order. Whether a rule stands below one is asked when all that is known is written."""
+    if not keys:
+        return
     cells = store.cells_at(sorted({name for key in keys for name in (key, *key_ancestors(key))}))
     rules = store.rules_at(keys)
     changes: list[Change] = []

@@ -9,35 +9,36 @@ from sqlalchemy.orm import Session
 
 from app.db import insert_rows
 from app.orders import targets
-from app.publication.models import DigestBucket, RuleSpan
+from app.publication.models import DigestPage, RuleSpan
 from app.publication.store import BUCKETS
 
-EMPTY_BUCKET = bytes(32)
+OCTETS = 32
+PAGE = 256 * OCTETS
+EMPTY_BUCKET = bytes(OCTETS)
 
 Rows = Select[int, str, int, int]
 
 
 class ZoneDigest:
-    """The bucket digests of the newest release, held in memory (2 MiB) between releases."""
+    """The bucket digests of the newest release, held in memory (2 MiB) between releases, stored in 256 pages."""
 
     def __init__(self, session: Session) -> None:
-        self._buckets = bytearray(BUCKETS * 32)
-        for bucket, digest in session.execute(select(DigestBucket.bucket, DigestBucket.digest)):
-            self._put(bucket, digest)
+        self._buckets = bytearray(BUCKETS * OCTETS)
+        for page in session.scalars(select(DigestPage)):
+            self._buckets[page.number * PAGE : (page.number + 1) * PAGE] = page.digests
 
     def update(self, session: Session, digests: Mapping[int, bytes]) -> bytes:
         """Store the digests of the buckets that changed, and return the zone's digest."""
-        for batch in targets.batches(digests):
-            session.execute(delete(DigestBucket).where(DigestBucket.bucket.in_(batch)))
-        rows = [{"bucket": bucket, "digest": digest} for bucket, digest in digests.items() if digest != EMPTY_BUCKET]
-        if rows:
-            insert_rows(session, DigestBucket, rows)
         for bucket, digest in digests.items():
-            self._put(bucket, digest)
+            self._buckets[bucket * OCTETS : (bucket + 1) * OCTETS] = digest
+        numbers = sorted({bucket * OCTETS // PAGE for bucket in digests})
+        for batch in targets.batches(numbers):
+            session.execute(delete(DigestPage).where(DigestPage.number.in_(batch)))
+            insert_rows(session, DigestPage, [{"number": number, "digests": self._page(number)} for number in batch])
         return hashlib.sha256(self._buckets).digest()
 
-    def _put(self, bucket: int, digest: bytes) -> None:
-        self._buckets[bucket * 32 : bucket * 32 + 32] = digest
+    def _page(self, number: int) -> bytes:
+        return bytes(self._buckets[number * PAGE : (number + 1) * PAGE])
 
 
 def bucket_digests(session: Session, buckets: Collection[int], later: int | None = None) -> dict[int, bytes]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from sqlalchemy.orm import Session
+
 from app.db import Database
 from app.orders import targets
 from app.publication import acts, spans
@@ -17,6 +19,7 @@ from resolver_policy.targets import Match
 ROOM = 10_000
 """Numbers left free for the small releases that go out before a large one."""
 
+ROOTS_AT_ONCE = 1_000
 WRITTEN_AT_ONCE = 2_000
 HASHED_AT_ONCE = 1_000
 LEFT_FOR_THE_END = 500
@@ -38,6 +41,7 @@ class Making:
         self.dirty: set[int] = set()
         self.touched: set[tuple[str, Match]] = set()
         self.is_ready = False
+        self._was_disturbed = False
         self._database = database
         self._never = never
         self._steps = self._make()
@@ -50,6 +54,7 @@ class Making:
         self, touched: Iterable[tuple[str, Match]], changed: Iterable[Change], taken_over: Iterable[Change]
     ) -> None:
         """Take notice of a release that went out meanwhile: what it touched, changed, and left to this one as well."""
+        self._was_disturbed = True
         self.touched.update(touched)
         self.dirty |= buckets_of(changed)
         self.totals.count(taken_over)
@@ -92,17 +97,24 @@ class Making:
     def _recompute(self, touched: rules.Touched) -> Iterator[None]:
         turned = self.act.order_id if self.act.turns else 0
         store = DatabaseRules(self._database.read, self._never, View(turned=turned))
-        for changes in rules.recompute(touched, store):
+        for changes in rules.recompute(touched, store, ROOTS_AT_ONCE):
             for some in targets.batches(changes, WRITTEN_AT_ONCE):
                 self._write(some)
                 yield
+            if not changes:
+                yield
 
     def _write(self, changes: Sequence[Change]) -> None:
-        """Write a part; what stands there may have changed since the changes were made out."""
+        """Write a part; where others released something meanwhile, what stands there may not be what was read."""
         with self._database.write() as session:
-            before = rules_written_last(session, [change.key for change in changes])
-            real = [Change(key, before.get(key, EMPTY_RULE), new) for key, _, new in changes]
-            real = [change for change in real if change.old != change.new]
+            real = list(self._made_true(session, changes)) if self._was_disturbed else changes
             spans.write(session, real, self.release_id)
         self.totals.count(real)
         self.dirty |= buckets_of(real)
+
+    def _made_true(self, session: Session, changes: Sequence[Change]) -> Iterator[Change]:
+        before = rules_written_last(session, [change.key for change in changes])
+        for key, _, new in changes:
+            change = Change(key, before.get(key, EMPTY_RULE), new)
+            if change.old != change.new:
+                yield change

@@ -89,10 +89,13 @@ class RuleSpan(Base):
     bucket: Mapped[int]
 
 
-class DigestBucket(Base):
-    """SHA-256 over the rules whose key hashes into this bucket; the zone's digest is taken over all buckets."""
+class DigestPage(Base):
+    """256 bucket digests one after the other, 32 octets each: SHA-256 over the rules whose key hashes into the bucket.
 
-    __tablename__ = "digest_buckets"
+    The zone's digest is taken over all buckets of all pages.
+    """
 
-    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    __tablename__ = "digest_pages"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digests: Mapped[bytes] = mapped_column(LargeBinary(8192))

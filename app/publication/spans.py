@@ -41,8 +41,7 @@ class Totals:
 
 def write(session: Session, changes: Sequence[Change], release_id: int) -> None:
     """Write what a release changes of what was written last; what it wrote before for a name gives way."""
-    for batch in targets.batches(changes):
-        keys = [change.key for change in batch]
+    for keys in targets.batches(change.key for change in changes if change.old != EMPTY_RULE):
         session.execute(delete(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.from_release == release_id))
         head = update(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.to_release.is_(None))
         session.execute(head.values(to_release=release_id))

@@ -288,10 +288,10 @@ def upgrade() -> None:
 
 def create_tables() -> None:
     op.create_table(
-        "digest_buckets",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", name="pk_digest_buckets"),
+        "digest_pages",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digests", sa.LargeBinary(length=8192), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_digest_pages"),
     )
     op.create_table(
         "events",

@@ -4,6 +4,7 @@ The likeliest bug of a block list is a child that does not come back when its pa
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import pairwise
 from random import Random
 from typing import ClassVar
 
@@ -27,7 +28,8 @@ Recompute = Callable[[Touched, MemoryStore, int], None]
 
 def recompute(touched: Touched, store: MemoryStore, batch: int = 400) -> None:
     for changes in rules.recompute(sorted(touched), store, batch):
-        store.write(changes)
+        if changes:
+            store.write(changes)
 
 
 class History:
@@ -91,7 +93,8 @@ def only_the_touched_name(touched: Touched, store: MemoryStore, batch: int) -> N
 def all_at_the_end(touched: Touched, store: MemoryStore, batch: int) -> None:
     """Planted: nothing is written before everything is known."""
     for changes in list(rules.recompute(sorted(touched), store, batch)):
-        store.write(changes)
+        if changes:
+            store.write(changes)
 
 
 class Deaf(MemoryStore):
@@ -171,3 +174,20 @@ def test_large_changes_come_in_batches() -> None:
     recompute([(key, Match.SUBTREE) for key in cells], store, batch=400)
     assert len(store.rules) == 1000
     assert Counting.asked == [400, 400, 200]
+
+
+def test_a_step_ends_even_where_many_names_ask_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "PACE", 10)
+    touched = sorted((f"example.n{number:03}.", Match.SUBTREE) for number in range(100))
+    read = []
+
+    class Noting(list[tuple[str, Match]]):
+        def __reversed__(self) -> Iterator[tuple[str, Match]]:
+            for row in super().__reversed__():
+                read.append(row)
+                yield row
+
+    steps = rules.recompute(Noting(touched), MemoryStore(), batch=400)
+    seen = [len(read) for _ in steps]
+
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 10
