@@ -27,6 +27,7 @@ COLUMNS = (
     "reason_en",
     "since",
 )
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What spreadsheets take for the beginning of a formula, the full-width forms included."""
 
@@ -41,7 +42,7 @@ def render_csv(contents: Contents) -> Iterator[bytes]:
 
 def render_json_lines(contents: Contents) -> Iterator[bytes]:
     """Give one JSON object a line, in ASCII, so that no reader finds a line end inside one; raises as above."""
-    return in_pieces(json.dumps(_row(holder), separators=(",", ":")) + "\n" for holder in deciding(contents))
+    return in_pieces(ENCODER.encode(_row(holder)) + "\n" for holder in deciding(contents))
 
 
 def _csv_lines(contents: Contents) -> Iterator[str]:
