@@ -1,4 +1,7 @@
-"""Exports over HTTP: written once for each (zone, serial, format) and served as files from then on."""
+"""Exports over HTTP: written once for each (zone, serial, format) and served as files from then on.
+
+A format that tells who holds what is written anew after an act on an order, too.
+"""
 
 import gzip
 import hashlib
@@ -56,7 +59,8 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
     assert newest is not None
     serial = zones.last_serial(session, zone)
     kind = zlib.crc32(soa.record(0))
-    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}.{chosen.name}"
+    acts = f"-{holders.version(session)}" if chosen.tells_holders else ""
+    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
         _write(session, zone, newest.id, serial, chosen, soa, path, digest_path)

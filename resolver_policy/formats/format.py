@@ -49,13 +49,15 @@ class Format:
     """`render` gives a file's octets in pieces; equal contents, equal octets.
 
     A format that cannot say all that a zone says blocks less, never more; `limits` says what is lost, to whoever
-    chooses one. Text that an operator wrote is only in formats that no resolver reads.
+    chooses one. Text that an operator wrote is only in formats that no resolver reads. `tells_holders`: the file
+    may change while the zone's serial does not, where a second order takes hold of a name.
     """
 
     name: str
     media_type: str
     limits: str
     render: Callable[[Contents], Iterator[bytes]]
+    tells_holders: bool = False
 
 
 def in_pieces(lines: Iterable[str]) -> Iterator[bytes]:

@@ -88,10 +88,12 @@ CSV = Format(
     media_type="text/csv; charset=utf-8; header=present",
     limits=f"{LIMITS}; text that a spreadsheet would compute begins with an apostrophe",
     render=render_csv,
+    tells_holders=True,
 )
 JSON_LINES = Format(
     name="jsonl",
     media_type="application/x-ndjson",
     limits=LIMITS,
     render=render_json_lines,
+    tells_holders=True,
 )
