@@ -1,9 +1,9 @@
 """Constant database (CDB) for the key-value store of dnsdist.
 
 The key is a name in wire format, lower case; the value says what is blocked: `both` (the name and all below
-it), `name`, `below` or `none`. A question is decided by the record of its own name, else by the record of the
-nearest name above: look it up with `KeyValueLookupKeyQName()` and with `KeyValueLookupKeySuffix()`. The record
-under `pulih`, which is no name in wire format, carries zone, serial and the number of names.
+it), `name`, `below` or `none`. A question is decided by the record of its own name, else by that of the nearest
+name above: `KeyValueLookupKeyQName()` finds the first, `KeyValueLookupKeySuffix()` whichever of the two there is.
+The record under `pulih`, which is no name in wire format, carries zone, serial and the number of names.
 
 Layout: 256 pointers (position and slots of a table), the records, the 256 hash tables with twice as many slots
 as records; every number is 32 bits, little-endian. Own code, since the packages for it keep some 150 octets a

@@ -20,7 +20,7 @@ from resolver_policy.targets import Decision, Match, Target, decide
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import queries
 from tests.publication.worlds import World, random_act
-from tests.service import HOUR, NOW, ZONE, Json, Service, text_of
+from tests.service import HOUR, NOW, ZONE, Json, Service, targets, text_of
 
 SOA = wire.Soa("localhost", "normalisation.invalid")
 
@@ -112,6 +112,18 @@ def test_a_second_order_that_takes_hold_of_a_name_has_a_row_though_the_serial_st
     service.lift(second)
     service.publish()
     assert rows(service) == []
+
+
+def test_a_target_that_its_order_let_go_of_has_no_row_though_another_holds_the_name(service: Service) -> None:
+    order = service.block("a.example", "b.example", number="EX-1")
+    service.block("a.example", number="EX-2")
+    service.lift(order, targets=targets("a.example"))
+    service.publish()
+
+    assert [(row["name"], row["order_number"]) for row in rows(service)] == [
+        ("a.example", "EX-2"),
+        ("b.example", "EX-1"),
+    ]
 
 
 def test_a_proposal_does_not_make_a_new_file(service: Service, settings: Settings) -> None:
