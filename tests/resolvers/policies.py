@@ -10,7 +10,7 @@ from resolver_policy.targets import Decision, Match, Target, decide
 from tests.policy.worlds import cells_of, queries, random_targets
 from tests.policy.zones import Rules
 
-LONG = ".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 37])
+LONG = ".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 41])
 """As long as a name below block.rpz may be, once `.example` follows."""
 
 HOSTILE = (
@@ -65,7 +65,7 @@ def made(count: int, asked: int, seed: int = 1) -> Policy:
         Target(f"{name}.example", match, Decision.BLOCK)
         for name, match in zip(HOSTILE, [Match.SUBTREE, Match.EXACT] * len(HOSTILE), strict=False)
     ]
-    below = [f"q.{target.name}" for target in hostile[1:]]
+    below = [f"q.{target.name}" for target in hostile]
     _add(rules, questions, hostile, {*below, *(target.name for target in hostile)})
     return Policy(rules, tuple(questions))
 

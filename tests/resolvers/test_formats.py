@@ -55,8 +55,8 @@ def dnsmasq(directory: Path, *arguments: str) -> Iterator[int]:
 
 
 @contextmanager
-def unbound(directory: Path, file: Path) -> Iterator[int]:
-    """Unbound that includes this file, asking `upstream`; yields its port."""
+def unbound(directory: Path, extra: str, modules: str = "iterator") -> Iterator[int]:
+    """Unbound with this in its configuration, asking `upstream`; yields its port."""
     port = free_port()
     with upstream() as above:
         config = directory / "unbound.conf"
@@ -69,8 +69,8 @@ def unbound(directory: Path, file: Path) -> Iterator[int]:
     num-threads: 1
     interface: 127.0.0.1@{port}
     do-not-query-localhost: no
-    module-config: "iterator"
-include: "{file}"
+    module-config: "{modules}"
+{extra}
 forward-zone:
     name: "."
     forward-addr: 127.0.0.1@{above}
@@ -122,10 +122,16 @@ def test_dnsdist_blocks_what_the_policy_blocks(policy: Policy, tmp_path: Path, r
         assert asked(policy, lambda name: not opens(port, name), record_property) == []
 
 
+def test_unbound_reads_the_zone_from_a_file(policy: Policy, tmp_path: Path, record_property: Record) -> None:
+    zone_file = f'rpz:\n    name: "block.rpz"\n    zonefile: "{write(tmp_path, "rpz", policy)}"'
+    with unbound(tmp_path, zone_file, "respip iterator") as port:
+        assert asked(policy, lambda name: not opens(port, name), record_property) == []
+
+
 def test_unbound_leaves_open_what_is_blocked_only_below_a_name(
     policy: Policy, tmp_path: Path, record_property: Record
 ) -> None:
-    with unbound(tmp_path, write(tmp_path, "unbound", policy)) as port:
+    with unbound(tmp_path, f'include: "{write(tmp_path, "unbound", policy)}"') as port:
         less = asked(policy, lambda name: not opens(port, name), record_property)
 
     def below_an_open_name(question: Question) -> bool:
@@ -171,6 +177,6 @@ def test_a_list_of_domains_holds_no_name_that_is_open(policy: Policy, tmp_path: 
 
 
 def test_unbound_answers_as_the_zone_does(policy: Policy, tmp_path: Path) -> None:
-    with unbound(tmp_path, write(tmp_path, "unbound", policy, "nodata")) as port:
+    with unbound(tmp_path, f'include: "{write(tmp_path, "unbound", policy, "nodata")}"') as port:
         assert answer(port, "q.1.2.3.4.example") == "192.0.2.1"
         assert answer(port, "q._dmarc._tcp.example") == "NODATA"
