@@ -122,6 +122,11 @@ def _target(line: str) -> Target:
     return Target(row["name"], Match(row["match"]), Decision.BLOCK if row["decision"] == "block" else Decision.PASS)
 
 
+def test_holders_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="holders out of order"):
+        text(JSON_LINES, BLOCKED, [holder("b.a.example"), holder("a.example")])
+
+
 def test_keys_are_those_of_the_policy() -> None:
     assert holder("a.example").key == sort_key("a.example")
     assert len(COLUMNS) == len(Holder._fields)
