@@ -10,6 +10,7 @@ PolicyError
 ├── NoGatingCondition   no_gating_condition
 ├── ConditionsInvalid   body_invalid
 ├── ActionInvalid       body_invalid
+├── ExportTooLarge      too_large
 └── SerialExhausted     state_conflict
 
 Codes are part of the interface and never change.
@@ -83,6 +84,10 @@ class ConditionsInvalid(PolicyError):
 
 class ActionInvalid(PolicyError):
     code = "body_invalid"
+
+
+class ExportTooLarge(PolicyError):
+    code = "too_large"
 
 
 class SerialExhausted(PolicyError):

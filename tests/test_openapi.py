@@ -8,6 +8,7 @@ import pytest
 from app.db import Database
 from app.publication import zones
 from app.settings import Settings
+from resolver_policy import formats
 from tests.service import FrozenClock, Json, Service, running
 
 
@@ -42,6 +43,13 @@ def test_every_act_on_an_order_or_a_condition_names_the_version_header(described
     assert len(acts) >= 9
     for path, operation in acts.items():
         assert "if-match" in [parameter["name"].lower() for parameter in operation["parameters"]], path
+
+
+def test_whoever_chooses_a_format_is_told_what_it_cannot_say(described: Json) -> None:
+    (operation,) = (each for each in operations(described) if each["summary"] == "The zone as a file")
+    (told,) = (each["description"] for each in operation["parameters"] if each["name"] == "format_")
+    for chosen in formats.FORMATS:
+        assert f"- `{chosen.name}`: {chosen.limits}" in told
 
 
 def test_the_description_names_the_product(described: Json) -> None:

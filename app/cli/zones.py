@@ -1,6 +1,7 @@
 """`pulih export`, `pulih zone`, `pulih explain`, `pulih sop`."""
 
 import datetime as dt
+import textwrap
 from pathlib import Path
 
 import click
@@ -16,8 +17,14 @@ from app.publication import export as exporting
 from app.publication import zones
 from resolver_policy import formats, wire
 
+FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
+    line
+    for each in formats.FORMATS
+    for line in textwrap.wrap(each.limits, 64, initial_indent=f"{each.name:<8} ", subsequent_indent=" " * 9)
+)
 
-@click.command()
+
+@click.command(epilog=FORMATS)
 @click.argument("zone_name", metavar="ZONE")
 @click.option("--format", "format_name", type=click.Choice([each.name for each in formats.FORMATS]), required=True)
 @click.option(
@@ -27,7 +34,10 @@ from resolver_policy import formats, wire
     help="A file; else standard output.",
 )
 def export(zone_name: str, format_name: str, output: Path | None) -> None:
-    """Write a zone as it now stands: the same octets as the HTTP export."""
+    """Write a zone as it now stands: the same octets as the HTTP export.
+
+    A format that cannot say all that a zone says blocks less, never more.
+    """
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)

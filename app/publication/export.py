@@ -1,24 +1,29 @@
-"""Exports over HTTP: written once for each (zone, serial, format) and served as files from then on."""
+"""Exports over HTTP: written once for each (zone, serial, format) and served as files from then on.
+
+A format that tells who holds what is written anew after an act on an order, too.
+"""
 
 import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.publication import zones
+from app.publication import holders, zones
 from app.publication.models import Zone
 from app.publication.store import rules_of_release
 from resolver_policy import formats, wire
 from resolver_policy.actions import parse_action
-from resolver_policy.formats import Format
+from resolver_policy.formats import Contents, Format
+
+Item = TypeVar("Item")
 
 KEPT_VERSIONS = 3
 GZIP_LEVEL = 6
@@ -54,7 +59,8 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
     assert newest is not None
     serial = zones.last_serial(session, zone)
     kind = zlib.crc32(soa.record(0))
-    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}.{chosen.name}"
+    acts = f"-{holders.version(session)}" if chosen.tells_holders else ""
+    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
         _write(session, zone, newest.id, serial, chosen, soa, path, digest_path)
@@ -62,10 +68,23 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
     return Export(path, serial, digest_path.read_text().split()[0], chosen.media_type)
 
 
-def text(session: Session, zone: Zone, release_id: int, serial: int, chosen: Format, soa: wire.Soa) -> Iterator[str]:
-    """The text of an export, in pieces."""
+def octets(
+    session: Session, zone: Zone, release_id: int, serial: int, chosen: Format, soa: wire.Soa
+) -> Iterator[bytes]:
+    """An export, in pieces; raises PolicyError where the format cannot hold the zone."""
     described = wire.Zone(zone.name, parse_action(zone.action), soa)
-    return chosen.render(rules_of_release(session, release_id), described, serial)
+    rules = _Again(lambda: rules_of_release(session, release_id))
+    return chosen.render(Contents(described, serial, rules, _Again(lambda: holders.in_force(session))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Again(Generic[Item]):
+    """Rows that are read anew, from the first one, each time they are iterated."""
+
+    read: Callable[[], Iterator[Item]]
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.read()
 
 
 def _write(
@@ -83,11 +102,10 @@ def _write(
     hashed = hashlib.sha256()
     with _temporary(path.parent) as plain, _temporary(path.parent) as packed:
         with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0, filename="") as squeezed:
-            for piece in text(session, zone, release_id, serial, chosen, soa):
-                octets = piece.encode("ascii")
-                hashed.update(octets)
-                plain.write(octets)
-                squeezed.write(octets)
+            for piece in octets(session, zone, release_id, serial, chosen, soa):
+                hashed.update(piece)
+                plain.write(piece)
+                squeezed.write(piece)
         plain.flush()
         packed.flush()
         Path(plain.name).chmod(0o640)

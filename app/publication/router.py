@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from app.publication import export, zones
 from app.publication.models import Release, Zone
 from app.publication.store import changes_between
 from app.settings import Settings
-from resolver_policy import names, wire
+from resolver_policy import formats, names, wire
 from resolver_policy.actions import Action, parse_action, target_of
 from resolver_policy.delta import Rule
 from resolver_policy.targets import Decision
@@ -24,6 +24,10 @@ router = APIRouter(prefix="/api/v1/zones", tags=["zones"])
 
 Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR, ISP, ADMIN))]
 Fetcher = Annotated[Actor, Depends(Allow(AUDITOR, ISP))]
+
+
+FORMATS = "\n".join(f"- `{each.name}`: {each.limits}" for each in formats.FORMATS)
+FormatName = Annotated[str, Path(description=f"The format, and what it cannot say:\n{FORMATS}")]
 
 
 @router.get("", summary="The zones that are published")
@@ -62,8 +66,10 @@ def read_changes(
 
 @router.get("/{zone}/export.{format_}", summary="The zone as a file")
 @router.head("/{zone}/export.{format_}", include_in_schema=False)
-def read_export(zone: str, format_: str, actor: Fetcher, session: SessionDep, request: Request) -> Response:
-    """Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
+def read_export(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
+    """A format that cannot say all that a zone says blocks less, never more.
+
+    Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
     settings: Settings = request.app.state.settings
     soa = wire.Soa(settings.mname, settings.rname)
     found = export.current(session, settings.data_dir / "exports", zone, format_, soa)
@@ -73,6 +79,7 @@ def read_export(zone: str, format_: str, actor: Fetcher, session: SessionDep, re
         "ETag": etag,
         "Cache-Control": "private, no-cache, no-transform",
         "Vary": "Accept-Encoding, Authorization",
+        "X-Content-Type-Options": "nosniff",
         "X-Zone-Serial": str(found.serial),
         "X-Content-SHA256": found.digest,
     }

@@ -1,9 +1,19 @@
-"""The export formats of a zone, each a module of its own: rules in, text out, both streamed."""
+"""The export formats of a zone, each a module of its own: rules in, octets out, both streamed."""
 
-from resolver_policy.formats import domains, rpz
-from resolver_policy.formats.format import Format
+from resolver_policy.formats import adblock, cdb, dnsmasq, domains, hosts, reasons, rpz, unbound
+from resolver_policy.formats.format import Contents, Format, Holder
 
-FORMATS: tuple[Format, ...] = (rpz.FORMAT, domains.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    rpz.FORMAT,
+    domains.FORMAT,
+    hosts.FORMAT,
+    dnsmasq.FORMAT,
+    unbound.FORMAT,
+    adblock.FORMAT,
+    cdb.FORMAT,
+    reasons.CSV,
+    reasons.JSON_LINES,
+)
 
 
 def by_name(name: str) -> Format | None:
@@ -11,4 +21,4 @@ def by_name(name: str) -> Format | None:
     return next((each for each in FORMATS if each.name == name), None)
 
 
-__all__ = ["FORMATS", "Format", "by_name"]
+__all__ = ["FORMATS", "Contents", "Format", "Holder", "by_name"]

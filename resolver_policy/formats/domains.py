@@ -1,4 +1,4 @@
-"""Plain list, one blocked name a line, in the order of the zone.
+"""Plain list, one blocked name a line, in the order of the zone; the last line is a comment.
 
 A line says that the name itself is blocked and nothing about the names below it, which is all that a list can
 say without a convention of its own. So three things are lost: whether the block goes on below the name, an
@@ -8,19 +8,13 @@ takes each line as a subtree blocks too much wherever an order names one host on
 
 from collections.abc import Iterator
 
-from resolver_policy.formats.format import Format, Rules, in_pieces
-from resolver_policy.targets import Decision
-from resolver_policy.wire import Zone, checked
+from resolver_policy.formats.format import Contents, Format, with_end_line
+from resolver_policy.formats.walk import entries
 
 
-def render(rules: Rules, zone: Zone, _serial: int) -> Iterator[str]:
-    """Give the blocked names; raises what `wire.render` raises for a name that must not be in a zone."""
-    longest = zone.longest_key
-    return in_pieces(
-        ".".join(reversed(checked(key, longest)[:-1].split("."))) + "\n"
-        for key, rule in rules
-        if rule.own == Decision.BLOCK
-    )
+def render(contents: Contents) -> Iterator[bytes]:
+    """Give the blocked names; raises what `entries` raises."""
+    return with_end_line((f"{entry.name}\n" for entry in entries(contents) if entry.own), "#", contents.serial)
 
 
 FORMAT = Format(

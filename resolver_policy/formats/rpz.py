@@ -2,7 +2,8 @@
 
 The SOA is the first line and every name is absolute, since Unbound drops the old zone once a file's first
 record does not parse. SOA, NS and targets are printed by dnspython from their wire form; an owner is a key
-that has passed `wire.checked`, so no character of it can mean anything but itself. There are no comments.
+that has passed `wire.checked`, so no character of it can mean anything but itself. The last line is the only
+comment.
 """
 
 from collections.abc import Iterator
@@ -14,21 +15,23 @@ import dns.rdatatype
 
 from resolver_policy.actions import target_of
 from resolver_policy.delta import EMPTY_RULE
-from resolver_policy.formats.format import Format, Rules, in_pieces
+from resolver_policy.formats.format import Contents, Format, with_end_line
+from resolver_policy.names import from_key
 from resolver_policy.targets import Decision
-from resolver_policy.wire import Zone, checked, wire_name
+from resolver_policy.wire import checked, wire_name
 
 FIXED_PART = 12
 
 
-def render(rules: Rules, zone: Zone, serial: int) -> Iterator[str]:
-    """Give the zone as text; raises what `wire.render` raises for an owner that must not be in a zone."""
-    return in_pieces(_lines(rules, zone, serial))
+def render(contents: Contents) -> Iterator[bytes]:
+    """Give the zone; raises what `wire.render` raises for an owner that must not be in a zone."""
+    return with_end_line(_lines(contents), ";", contents.serial)
 
 
-def _lines(rules: Rules, zone: Zone, serial: int) -> Iterator[str]:
+def _lines(contents: Contents) -> Iterator[str]:
+    zone = contents.zone
     origin = dns.name.from_wire(wire_name(zone.origin), 0)[0].to_text()
-    yield _apex(origin, zone.soa.record(serial), zone.soa.ttl)
+    yield _apex(origin, zone.soa.record(contents.serial), zone.soa.ttl)
     yield _apex(origin, zone.ns, zone.ttl)
     longest, below = zone.longest_key, "." + origin
     tails = {
@@ -36,13 +39,13 @@ def _lines(rules: Rules, zone: Zone, serial: int) -> Iterator[str]:
         for decision in (Decision.BLOCK, Decision.PASS)
     }
     last = ""
-    for key, rule in rules:
+    for key, rule in contents.rules:
         if key <= last:
             raise ValueError(f"rules out of order: {key!r} after {last!r}")
         last = key
         if rule == EMPTY_RULE:
             continue
-        name = ".".join(reversed(checked(key, longest)[:-1].split(".")))
+        name = from_key(checked(key, longest))
         if rule.own:
             yield name + tails[rule.own]
         if rule.wild:

@@ -15,8 +15,9 @@ def every_get(application: Application) -> list[str]:
     return [
         route.path.replace("{name}", f"{SECRET}.example")
         .replace("{zone}", "block.rpz")
-        .replace("{format_}", "rpz")
+        .replace("{format_}", chosen)
         .replace("{uid}", "nonsense")
+        for chosen in ("rpz", "csv", "jsonl")
         for route in iter_route_contexts(application.app.routes)
         if route.path is not None and "GET" in (route.methods or {})
     ]

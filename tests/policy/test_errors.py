@@ -43,5 +43,6 @@ def test_every_kind_has_the_code_of_the_interface() -> None:
         "NoGatingCondition": "no_gating_condition",
         "ConditionsInvalid": "body_invalid",
         "ActionInvalid": "body_invalid",
+        "ExportTooLarge": "too_large",
         "SerialExhausted": "state_conflict",
     }

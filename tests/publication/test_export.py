@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from resolver_policy import formats
+from resolver_policy.formats import cdb
 from tests.service import ZONE, Service, problem
 
 PATH = f"zones/{ZONE}/export.rpz"
@@ -208,5 +210,35 @@ def test_nothing_that_an_operator_wrote_is_in_a_zone(service: Service) -> None:
     service.block("a.example", number="SECRET-1", authority="SECRET", reason={"id": "SECRET", "en": "SECRET"})
     service.publish()
 
-    for name in ("rpz", "domains"):
-        assert "SECRET" not in fetch(service, path=f"zones/{ZONE}/export.{name}").text
+    for chosen in formats.FORMATS:
+        octets = fetch(service, path=f"zones/{ZONE}/export.{chosen.name}").content
+        assert octets
+        assert (b"SECRET" in octets) is (chosen.name in {"csv", "jsonl"}), chosen.name
+
+
+@pytest.mark.parametrize("chosen", formats.FORMATS, ids=lambda chosen: str(chosen.name))
+def test_every_format_comes_with_its_type_and_is_not_guessed_at(filled: Service, chosen: formats.Format) -> None:
+    response = fetch(filled, path=f"zones/{ZONE}/export.{chosen.name}")
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith(chosen.media_type)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Content-SHA256"] == hashlib.sha256(response.content).hexdigest()
+
+
+def test_a_zone_that_a_format_cannot_hold_is_refused_and_leaves_no_file(
+    filled: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdb, "LONGEST_FILE", 2_100)
+
+    problem(filled.get(f"zones/{ZONE}/export.cdb", by="isp-1"), 413, "too_large")
+
+    assert files(settings) == []
+
+
+def test_the_last_line_carries_the_serial(filled: Service) -> None:
+    response = fetch(filled)
+
+    assert response.text.splitlines()[-1].startswith(
+        f"; end: serial={response.headers['X-Zone-Serial']} lines=7 sha256="
+    )

@@ -1,5 +1,6 @@
 """Nothing in the sample claims more than a source states, names a person, or hides what is invented."""
 
+import csv
 import datetime as dt
 import json
 import re
@@ -9,8 +10,9 @@ import pytest
 
 from app.orders import sample
 from app.orders.sample import Case
+from tests.sample.conftest import Load
 from tests.sample.telegram import NAMES
-from tests.service import Json, Service
+from tests.service import ZONE, Json, Service
 
 TEXT = (resources.files("app.orders") / "sample_data" / "telegram-2017.json").read_text("utf-8")
 
@@ -159,3 +161,17 @@ def test_steps_stand_in_the_order_of_time_and_of_stages(case: Case) -> None:
 
 def test_times_are_written_in_jakarta_time() -> None:
     assert {step["at"][-6:] for step in json.loads(TEXT)["steps"]} == {"+07:00"}
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl"])
+def test_an_export_with_reasons_says_that_it_is_a_sample_without_a_number(
+    service: Service, load: Load, format_: str
+) -> None:
+    load(sample.Stage.BLOCKED)
+    service.publish()
+
+    text = service.get(f"zones/{ZONE}/export.{format_}", by="isp-1").text
+    rows = list(csv.DictReader(text.splitlines())) if format_ == "csv" else list(map(json.loads, text.splitlines()))
+    assert {row["name"] for row in rows} == set(NAMES)
+    assert {row["sample"] for row in rows} == {"true" if format_ == "csv" else True}
+    assert all(row["number_note"] and not row["order_number"] for row in rows)

@@ -1,0 +1,54 @@
+"""What holds each name, as exports tell it: targets in force with their orders, streamed in key order."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from app.journal.events import EventType
+from app.journal.models import Event
+from app.orders import targets
+from app.orders.models import InForce, Order, TargetRow
+from resolver_policy.formats import Holder
+
+ROWS_AT_ONCE = 2_000
+ACTS_ON_ORDERS = "order."
+WITHOUT_EFFECT = (
+    EventType.ORDER_PROPOSED,
+    EventType.ORDER_REJECTED,
+    EventType.ORDER_WITHDRAWN,
+    EventType.ORDER_LIFT_PLANNED,
+)
+"""Acts that no outsider may notice, not even by the age of a file."""
+
+
+def in_force(session: Session) -> Iterator[Holder]:
+    """Every target in force now, with its order's public facts; several of one name by match, then by order."""
+    query = (
+        select(
+            TargetRow.key,
+            TargetRow.match,
+            Order.kind,
+            Order.number,
+            Order.number_note,
+            Order.sample,
+            Order.authority,
+            Order.category,
+            Order.reason_id,
+            Order.reason_en,
+            InForce.began_at,
+        )
+        .join(Order, Order.id == TargetRow.order_id)
+        .join(InForce, and_(InForce.order_id == Order.id, InForce.ended_at.is_(None)))
+        .where(targets.is_active())
+        .order_by(TargetRow.key, TargetRow.match, TargetRow.order_id)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    for key, match, kind, *facts in session.execute(query):
+        yield Holder(key, targets.MATCHES[match], targets.decision(kind), *facts)
+
+
+def version(session: Session) -> int:
+    """A number that grows whenever the holders may have changed: that of the last act on an order with an effect."""
+    acts = Event.type.startswith(ACTS_ON_ORDERS), Event.type.not_in(WITHOUT_EFFECT)
+    return session.scalar(select(Event.seq).where(*acts).order_by(Event.seq.desc()).limit(1)) or 0

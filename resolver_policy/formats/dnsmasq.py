@@ -1,0 +1,38 @@
+"""Configuration of dnsmasq (`conf-file=`): `local=/NAME/` blocks with NXDOMAIN, `server=/NAME/#` opens again.
+
+The longest pattern wins. `/NAME/` is the name and all below it, `/*.NAME/` (dnsmasq 2.86) only what is below it
+and longer, so every rule can be said. What a pattern above says already is not repeated.
+"""
+
+from collections.abc import Iterator
+
+from resolver_policy.formats.format import Contents, Format, with_end_line
+from resolver_policy.formats.walk import Path, entries
+
+
+def render(contents: Contents) -> Iterator[bytes]:
+    """Give the configuration; raises what `entries` raises."""
+    return with_end_line(_lines(contents), "#", contents.serial)
+
+
+def _lines(contents: Contents) -> Iterator[str]:
+    path = Path(root=False)
+    for key, name, own, below in entries(contents):
+        if own != path.above(key):
+            yield _line(name, blocked=own)
+            path.enter(key, said=own)
+        if below != path.above(key):
+            yield _line(f"*.{name}", blocked=below)
+            path.enter(key, said=below)
+
+
+def _line(pattern: str, *, blocked: bool) -> str:
+    return f"local=/{pattern}/\n" if blocked else f"server=/{pattern}/#\n"
+
+
+FORMAT = Format(
+    name="dnsmasq",
+    media_type="text/plain; charset=us-ascii",
+    limits="none in dnsmasq 2.86 or later, older ones block too much; a block answers NXDOMAIN in every zone",
+    render=render,
+)

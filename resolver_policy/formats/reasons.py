@@ -1,0 +1,99 @@
+"""Tables for people and programs: every target that decides something, with its order's number and public reason.
+
+They hold text that operators wrote, so no resolver reads them. What they tell of an order is what the public
+answer about a name tells, its authority and its category; no person, no id, no platform, no evidence.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+from resolver_policy.formats.format import Contents, Format, Holder, in_pieces
+from resolver_policy.formats.walk import deciding
+from resolver_policy.names import from_key
+from resolver_policy.targets import Decision
+
+COLUMNS = (
+    "name",
+    "match",
+    "decision",
+    "order_number",
+    "number_note",
+    "sample",
+    "authority",
+    "category",
+    "reason_id",
+    "reason_en",
+    "since",
+)
+ENCODER = json.JSONEncoder(separators=(",", ":"))
+BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What spreadsheets take for the beginning of a formula, the full-width forms included."""
+
+
+def render_csv(contents: Contents) -> Iterator[bytes]:
+    """Give a table by RFC 4180 with a header line, in UTF-8; raises what `deciding` raises.
+
+    A cell that a spreadsheet would compute begins with an apostrophe, which makes it text.
+    """
+    return in_pieces(_csv_lines(contents))
+
+
+def render_json_lines(contents: Contents) -> Iterator[bytes]:
+    """Give one JSON object a line, in ASCII, so that no reader finds a line end inside one; raises as above."""
+    return in_pieces(ENCODER.encode(_row(holder)) + "\n" for holder in deciding(contents))
+
+
+def _csv_lines(contents: Contents) -> Iterator[str]:
+    line = io.StringIO(newline="")
+    writer = csv.writer(line)
+    writer.writerow(COLUMNS)
+    yield line.getvalue()
+    for holder in deciding(contents):
+        line.seek(0)
+        line.truncate()
+        values = _row(holder).values()
+        writer.writerow([_cell(json.dumps(value) if isinstance(value, bool) else value) for value in values])
+        yield line.getvalue()
+
+
+def _row(holder: Holder) -> dict[str, str | bool | None]:
+    values = (
+        from_key(holder.key),
+        str(holder.match),
+        "block" if holder.decision is Decision.BLOCK else "exception",
+        holder.order_number,
+        holder.number_note,
+        holder.sample,
+        holder.authority,
+        holder.category,
+        holder.reason_id,
+        holder.reason_en,
+        holder.since.isoformat().replace("+00:00", "Z"),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _cell(text: str | None) -> str:
+    if text is None:
+        return ""
+    return f"'{text}" if text.lstrip(" ").startswith(BEGINS_A_FORMULA) else text
+
+
+LIMITS = "what an order holds, not how records come of it; no conditions; for people and programs, not for resolvers"
+
+CSV = Format(
+    name="csv",
+    media_type="text/csv; charset=utf-8; header=present",
+    limits=f"{LIMITS}; text that a spreadsheet would compute begins with an apostrophe",
+    render=render_csv,
+    tells_holders=True,
+)
+JSON_LINES = Format(
+    name="jsonl",
+    media_type="application/x-ndjson",
+    limits=LIMITS,
+    render=render_json_lines,
+    tells_holders=True,
+)

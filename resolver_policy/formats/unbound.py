@@ -1,0 +1,45 @@
+"""Configuration of Unbound (`include:`): local zones, for resolvers that do not take a response policy zone.
+
+The nearest local zone above a name decides. A zone that blocks takes its whole subtree, so a name that is
+blocked alone gets a `transparent` zone with one record of a type that nobody asks for: every other question
+about that very name finds no data. A name that is open in a blocked subtree opens all below it.
+"""
+
+from collections.abc import Iterator
+
+from resolver_policy.formats.format import Contents, Format, with_end_line
+from resolver_policy.formats.walk import Path, entries
+
+
+def render(contents: Contents) -> Iterator[bytes]:
+    """Give the configuration; raises what `entries` raises."""
+    return with_end_line(_lines(contents), "#", contents.serial)
+
+
+def _lines(contents: Contents) -> Iterator[str]:
+    block = "always_nodata" if contents.zone.action.kind == "nodata" else "always_nxdomain"
+    yield "server:\n"
+    path = Path(root=False)
+    for key, name, own, below in entries(contents):
+        covered = path.above(key)
+        if own and below:
+            if not covered:
+                yield f'local-zone: "{name}." {block}\n'
+            path.enter(key, said=True)
+        elif own:
+            yield f'local-zone: "{name}." transparent\nlocal-data: "{name}. 60 IN NULL \\# 0"\n'
+            path.enter(key, said=False)
+        elif covered:
+            yield f'local-zone: "{name}." always_transparent\n'
+            path.enter(key, said=False)
+
+
+FORMAT = Format(
+    name="unbound",
+    media_type="text/plain; charset=us-ascii",
+    limits=(
+        "a block that only holds below a name is left out; a name blocked alone answers NODATA; "
+        "where the zone redirects, a block answers NXDOMAIN"
+    ),
+    render=render,
+)
