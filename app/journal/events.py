@@ -25,6 +25,8 @@ class EventType(StrEnum):
     SUBSCRIBER_KEY_ROTATED = "subscriber.key_rotated"
     SUBSCRIBER_CONFIG_PRINTED = "subscriber.config_printed"
     SUBSCRIBER_ACKNOWLEDGED = "subscriber.acknowledged"
+    SUBSCRIBER_OVERDUE = "subscriber.overdue"
+    SUBSCRIBER_RECOVERED = "subscriber.recovered"
     ZONE_ADDED = "zone.added"
     ZONE_CHANGED = "zone.changed"
     ZONE_RETIRED = "zone.retired"
