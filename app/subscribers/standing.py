@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, select
@@ -107,6 +108,7 @@ def by_slot(servers: Iterable[Server], now: dt.datetime) -> Mapping[Slot, Has]:
 
 def has_of(servers: Sequence[Server], now: dt.datetime) -> Has | None:
     """What the servers of one subscriber and zone add up to; None where nothing is known of any."""
+    servers = sorted(servers, key=attrgetter("address"))
     counting = [server for server in servers if counts(server, now)]
     counting = counting or [server for server in servers if server.address == WHOLE and server.release is not None]
     counting = counting or [server for server in servers if server.serial is not None]
