@@ -45,7 +45,7 @@ def read_name(
         return documents.redacted(answer, request.app.state.settings.public_url)
     found = documents.whole(answer)
     if isp is not None:
-        row = subscribers.by_name(session, isp)
+        row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
         return {**found, "isp": documents.at_isp(row.name, reach.at_isp(session, answer, row, at))}
     if actor.role in READERS:
         return {**found, "reach": documents.reached(reach.reach(session, answer, at))}

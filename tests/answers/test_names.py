@@ -1,7 +1,9 @@
 """`GET /names/{name}`: what holds a name now; whole for those who have a token, redacted for the public."""
 
 import pytest
+from sqlalchemy import event
 
+from app.answers.names import explain
 from tests.service import DAY, HOUR, NOW, Service, a_leaf, condition, problem, targets, text_of
 
 HOW_TO_APPLY = {
@@ -137,6 +139,23 @@ def test_lifts_are_told_latest_first(service: Service) -> None:
 
     lifted = service.read("names/a.example")["lifted"]
     assert [each["order_number"] for each in lifted] == ["EX-3", "EX-2", "EX-1"]
+
+
+def test_earlier_lifts_cost_one_query_however_many(service: Service) -> None:
+    def cost() -> int:
+        with service.database.read() as session:
+            statements: list[str] = []
+            event.listen(session.connection(), "before_cursor_execute", lambda *args: statements.append(args[2]))
+            explain(session, "a.example", service.clock())
+        return len(statements)
+
+    service.lift(service.block("a.example"))
+    one = cost()
+    for _ in range(9):
+        service.lift(service.block("a.example"))
+
+    assert len(service.read("names/a.example")["lifted"]) == 10
+    assert cost() == one
 
 
 def test_a_name_lifted_alone_has_the_ground_of_its_own_lift(service: Service) -> None:
