@@ -55,6 +55,7 @@ IMPORTS = "/api/v1/imports"
 ROUTERS = (orders_router, conditions_router, imports_router, answers_router, subscribers_router)
 REFUSED = 2
 SWEEP_SECONDS = 300.0
+"""How often the sweeper goes round; who became overdue is in the journal that much later at most."""
 
 
 def utc_now() -> dt.datetime:

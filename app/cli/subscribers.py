@@ -11,6 +11,7 @@ import click
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.journal.append import timestamp
 from app.subscribers import documents, keys, queries, register
+from app.subscribers import forget as forgetting
 from app.subscribers.config import PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
 from app.subscribers.lag import Lag
@@ -107,6 +108,20 @@ def remove(name: str) -> None:
     with open_database().write() as session:
         register.remove(session, host_actor(), name, utc_now())
     click.echo(f"{name} is removed: its addresses, keys and tokens are good for nothing now.")
+
+
+@subscriber.command()
+@click.argument("name")
+@click.argument("address")
+def forget(name: str, address: str) -> None:
+    """Count a server of an ISP no more: it was switched off, or somebody looked at the zone from there by hand.
+
+    A server that is silent counts for 30 days, since it may still answer by what it last took. One that asks again
+    after this counts again.
+    """
+    with open_database().write() as session:
+        forgetting.forget(session, host_actor(), name, address, utc_now())
+    click.echo(f"{address} of {name} counts no more, unless it asks again.")
 
 
 @subscriber.command(name="rotate-key")

@@ -25,6 +25,7 @@ class EventType(StrEnum):
     SUBSCRIBER_KEY_ROTATED = "subscriber.key_rotated"
     SUBSCRIBER_CONFIG_PRINTED = "subscriber.config_printed"
     SUBSCRIBER_ACKNOWLEDGED = "subscriber.acknowledged"
+    SUBSCRIBER_SERVER_FORGOTTEN = "subscriber.server_forgotten"
     SUBSCRIBER_OVERDUE = "subscriber.overdue"
     SUBSCRIBER_RECOVERED = "subscriber.recovered"
     ZONE_ADDED = "zone.added"

@@ -20,6 +20,9 @@ DAY_ROWS = 500
 
 SPACING = dt.timedelta(minutes=5)
 STILL_THERE = dt.timedelta(days=1)
+FORGOTTEN = "forgotten"
+"""The kind of a row that says that a server is no more: what stands before it counts no longer."""
+
 SAME_REFUSAL = dt.timedelta(hours=1)
 """A refusal for the reason of the last one is written down again after this time."""
 
@@ -58,7 +61,7 @@ def keep(session: Session, row: Delivery, happened: Happened, now: dt.datetime) 
         row.unkept = True
         fold(row)
         return
-    _write(session, row, happened, now)
+    write(session, row, happened, now)
 
 
 def fold(row: Delivery) -> None:
@@ -83,7 +86,7 @@ def settle(session: Session, now: dt.datetime) -> int:
         happened = Happened(
             row.asked_kind or "soa", row.asked_at or now, row.address, row.asked_serial, row.sent_serial
         )
-        _write(session, row, happened, now)
+        write(session, row, happened, now)
     return len(rows)
 
 
@@ -97,8 +100,8 @@ def _has_room(row: Delivery, now: dt.datetime) -> bool:
     return row.kept_rows < DAY_ROWS or now - row.kept_at >= SPACING
 
 
-def _write(session: Session, row: Delivery, happened: Happened, now: dt.datetime) -> None:
-    """One row; never dated before the one that went before it, also where the clock was set back."""
+def write(session: Session, row: Delivery, happened: Happened, now: dt.datetime) -> None:
+    """Write a row whatever there was before; never dated before the last one, also where the clock was set back."""
     recorded_at = now if row.kept_at is None else max(now, row.kept_at)
     session.add(
         Exchange(

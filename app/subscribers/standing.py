@@ -3,8 +3,8 @@
 A subscriber has a serial when all of its servers that count have it: what it has is what the one furthest behind has.
 A server counts from when it first showed a serial of the zone, until nothing of the kind was written down for 30 days:
 so long (the SOA's expire) a secondary that is cut off goes on answering by what it last took. An address that once took
-the zone and never came back (somebody who looked at it by hand) does not count. What an ISP acknowledges for itself
-counts where no server does. Behind a relay only the relay is seen.
+the zone and never came back (somebody who looked at it by hand) does not count, nor does one that was forgotten. What
+an ISP acknowledges for itself counts where no server does. Behind a relay only the relay is seen.
 """
 
 import datetime as dt
@@ -14,11 +14,12 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
+from sqlalchemy.orm import Session, aliased
 
 from app.orders import targets
 from app.subscribers.deliveries import WHOLE
+from app.subscribers.ledger import FORGOTTEN
 from app.subscribers.models import Delivery, Exchange
 
 LIVE = dt.timedelta(days=30)
@@ -164,18 +165,20 @@ def _newest(at: dt.datetime) -> ScalarSelect[int]:
 
 
 def _had(at: dt.datetime) -> ScalarSelect[dt.datetime]:
-    """When an address was last written down as having something, within the time that it counts for."""
+    """When an address was last written down as having something: within the time that it counts for, and since it
+    was last forgotten."""
+    gone = aliased(Exchange)
+    forgotten = select(func.coalesce(func.max(gone.id), 0)).where(
+        _of_address(gone), gone.kind == FORGOTTEN, gone.recorded_at <= at
+    )
     within = and_(Exchange.recorded_at <= at, Exchange.recorded_at >= at - LIVE)
-    query = select(Exchange.recorded_at).where(_of_address(), within, Exchange.has_release.is_not(None))
+    later = Exchange.id > forgotten.correlate(Delivery).scalar_subquery()
+    query = select(Exchange.recorded_at).where(_of_address(), within, later, Exchange.has_release.is_not(None))
     return _last(query).correlate(Delivery).scalar_subquery()
 
 
-def _of_address() -> ColumnElement[bool]:
-    return and_(
-        Exchange.subscriber_id == Delivery.subscriber_id,
-        Exchange.zone == Delivery.zone,
-        Exchange.address == Delivery.address,
-    )
+def _of_address(row: type[Exchange] = Exchange) -> ColumnElement[bool]:
+    return and_(row.subscriber_id == Delivery.subscriber_id, row.zone == Delivery.zone, row.address == Delivery.address)
 
 
 def _last(query: Select[Value]) -> Select[Value]:

@@ -6,6 +6,7 @@ import pytest
 
 from app.db import Database
 from app.errors import SettingInvalid
+from app.main import publishing
 from app.settings import Settings, parse_duration
 from app.subscribers.deliveries import record
 from app.subscribers.lag import Lag
@@ -14,6 +15,7 @@ from app.subscribers.queries import live_by_name
 from app.subscribers.register import remove
 from app.subscribers.seal import SecretKey
 from app.subscribers.sighting import Sighting, SightingKind
+from tests.servers import wait_until
 from tests.subscribers.worlds import ROOT, facts_of, published, registered
 
 ZONE = "block.rpz"
@@ -135,3 +137,10 @@ def test_the_setting_is_a_duration_or_hours(text: str, hours: float) -> None:
 def test_what_is_no_duration_is_refused_at_the_start(text: str) -> None:
     with pytest.raises(SettingInvalid, match="is not a duration"):
         Settings(overdue_after=text)
+
+
+def test_the_sweeper_of_the_service_writes_it_down(database: Database, settings: Settings, now: dt.datetime) -> None:
+    has(database, 100, now)
+
+    with publishing(settings, database, lambda: now + 2 * DAY):
+        wait_until(lambda: bool(facts_of(database, "subscriber.overdue")), 10, lambda: "nothing was written down")

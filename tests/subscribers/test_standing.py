@@ -7,15 +7,17 @@ from random import Random
 import pytest
 
 from app.db import Database
+from app.errors import NotFound
 from app.journal.actor import Actor, Role
 from app.subscribers import standing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
+from app.subscribers.forget import forget
 from app.subscribers.sighting import Sighting, SightingKind
 from app.subscribers.standing import Has, Server
 from tests.policy.scale import Record, scaled
 from tests.policy.scale import tell as count
-from tests.subscribers.worlds import published, registered
+from tests.subscribers.worlds import ROOT, facts_of, published, registered
 
 ZONE = "block.rpz"
 ISP = Actor("isp-one", Role.ISP)
@@ -62,6 +64,12 @@ def has(database: Database, now: dt.datetime, past: dt.datetime | None = None) -
 
 def serial(database: Database, now: dt.datetime) -> int | None:
     found = has(database, now)
+    return None if found is None else found.serial
+
+
+def has_then(database: Database, at: dt.datetime) -> int | None:
+    """What the ledger says it had."""
+    found = has(database, at, at)
     return None if found is None else found.serial
 
 
@@ -154,18 +162,40 @@ def test_every_server_that_may_be_live_and_lacks_a_release_is_found(database: Da
     assert lacking(9, now + 31 * DAY) == []
 
 
+def test_a_server_that_is_forgotten_holds_nobody_back_until_it_asks_again(database: Database, now: dt.datetime) -> None:
+    tell(database, shows(A, 103, now), shows(B, 107, now))
+
+    with database.write() as session:
+        forget(session, ROOT, "isp-one", A, now + DAY)
+
+    assert [serial(database, now + DAY), has_then(database, now), has_then(database, now + DAY)] == [107, 103, 107]
+    with database.read() as session:
+        assert [each.address for each in standing.lacking(session, ZONE, 9, now + DAY)] == [B]
+    assert facts_of(database, "subscriber.server_forgotten") == [
+        {"subscriber": "isp-one", "address": A, "zones": [ZONE]}
+    ]
+
+    tell(database, shows(A, 103, now + 2 * DAY))
+    assert [serial(database, now + 2 * DAY), has_then(database, now + 2 * DAY)] == [103, 103]
+
+
+@pytest.mark.parametrize("address", ["", "192.0.2.99", "nonsense"])
+def test_only_a_server_that_was_seen_is_forgotten(database: Database, now: dt.datetime, address: str) -> None:
+    tell(database, shows(A, 103, now))
+    says(database, "applied", 103, now)
+
+    with pytest.raises(NotFound), database.write() as session:
+        forget(session, ROOT, "isp-one", address, now)
+
+
 def test_the_past_is_what_was_known_then(database: Database, now: dt.datetime) -> None:
     tell(database, takes(A, 100, now))
     tell(database, polls(A, 100, now + DAY))
     tell(database, shows(A, 105, now + 2 * DAY))
 
-    def then(at: dt.datetime) -> int | None:
-        found = has(database, at, at)
-        return None if found is None else found.serial
-
-    assert [then(now + number * DAY - SECOND) for number in range(1, 4)] == [None, 100, 105]
-    assert then(now + 32 * DAY) == 105
-    assert then(now - SECOND) is None
+    assert [has_then(database, now + number * DAY - SECOND) for number in range(1, 4)] == [None, 100, 105]
+    assert has_then(database, now + 32 * DAY) == 105
+    assert has_then(database, now - SECOND) is None
 
 
 class Truth:
@@ -194,6 +224,8 @@ def test_nothing_is_claimed_that_was_not_sent_whole_or_shown(
             says(database, "applied", acknowledged, now)
             for entitled in truth.entitled.values():
                 entitled.add(acknowledged)
+        if random.random() < 0.05:
+            _forget_one(database, random, now)
         with database.read() as session:
             servers = standing.present(session, [1])
         for server in servers:
@@ -211,6 +243,13 @@ def test_nothing_is_claimed_that_was_not_sent_whole_or_shown(
             past = {each.address: each for each in standing.past(session, [1], moment)}
         assert all(past[each.address].serial == each.serial for each in servers if each.serial is not None)
     count(record_property, moments=len(kept), claims=claims)
+
+
+def _forget_one(database: Database, random: Random, now: dt.datetime) -> None:
+    with database.write() as session:
+        seen = sorted({each.address for each in standing.present(session, [1])} - {""})
+        if seen:
+            forget(session, ROOT, "isp-one", random.choice(seen), now)
 
 
 def _random_sighting(random: Random, at: dt.datetime) -> Sighting:
