@@ -13,8 +13,8 @@ from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.orders.schemas import Line, Schema
 from app.publication import zones
-from app.subscribers import deliveries, ledger
-from app.subscribers.ledger import Happened
+from app.subscribers import deliveries
+from app.subscribers.ledger import Happened, Page
 from app.subscribers.models import Delivery
 from app.subscribers.queries import find
 
@@ -43,17 +43,19 @@ def acknowledge(session: Session, actor: Actor, command: Acknowledge, now: dt.da
     delivery.acknowledged_serial, delivery.acknowledged_phase = command.serial, command.phase
     delivery.acknowledged_pending, delivery.acknowledged_note = command.names_pending, command.note
     delivery.acknowledged_at = now
+    page = Page(session)
     if command.phase == "applied":
-        _raise_servers(session, delivery, command.serial, release, now)
+        _raise_servers(session, page, delivery, command.serial, release, now)
         deliveries.see(delivery, command.serial, release, now)
     said = Happened(command.phase, now, delivery.address, asked_serial=command.serial)
-    ledger.keep(session, delivery, said, now)
+    page.keep(delivery, said, now)
+    page.close()
     facts = {"subscriber": row.name, **command.model_dump()}
     append(session, actor, Entry(EventType.SUBSCRIBER_ACKNOWLEDGED, facts), now)
     return delivery
 
 
-def _raise_servers(session: Session, said: Delivery, serial: int, release: int, now: dt.datetime) -> None:
+def _raise_servers(session: Session, page: Page, said: Delivery, serial: int, release: int, now: dt.datetime) -> None:
     """An ISP speaks for all of its servers; one that is known to have something newer keeps it."""
     query = select(Delivery).where(
         Delivery.subscriber_id == said.subscriber_id,
@@ -64,4 +66,4 @@ def _raise_servers(session: Session, said: Delivery, serial: int, release: int, 
     for server in session.scalars(query).all():
         behind = server.seen_release is None or server.seen_release < release
         if behind and deliveries.see(server, serial, release, now):
-            ledger.keep(session, server, Happened("applied", now, server.address, asked_serial=serial), now)
+            page.keep(server, Happened("applied", now, server.address, asked_serial=serial), now)

@@ -47,9 +47,11 @@ def record(session: Session, sightings: Sequence[Sighting], now: dt.datetime) ->
     ours = [each for each in in_order if each.subscriber in ids and each.zone in published]
     releases = _releases(session, ours)
     rows = _Rows(session, ids.values(), {each.address for each in ours})
+    page = ledger.Page(session)
     for sighting in ours:
         row = rows.at(ids[str(sighting.subscriber)], sighting)
-        _fold(session, row, sighting, releases, now)
+        _fold(page, row, sighting, releases, now)
+    page.close()
     session.flush()
     _log([each for each in in_order if each.subscriber not in ids or each.zone not in published])
 
@@ -72,7 +74,7 @@ def see(row: Delivery, serial: int | None, release: int | None, at: dt.datetime)
     return changed
 
 
-def _fold(session: Session, row: Delivery, sighting: Sighting, releases: Releases, now: dt.datetime) -> None:
+def _fold(page: ledger.Page, row: Delivery, sighting: Sighting, releases: Releases, now: dt.datetime) -> None:
     if sighting.kind is SightingKind.NOTIFY:
         row.notified_at, row.notify_outcome = sighting.at, sighting.outcome
         return
@@ -83,7 +85,7 @@ def _fold(session: Session, row: Delivery, sighting: Sighting, releases: Release
     else:
         worth = _requested(row, sighting, releases)
     if worth or ledger.is_silent(row, now):
-        ledger.keep(session, row, ledger.of_sighting(sighting), now)
+        page.keep(row, ledger.of_sighting(sighting), now)
     else:
         ledger.fold(row)
 

@@ -9,9 +9,8 @@ from app.errors import NotFound
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.subscribers import ledger
 from app.subscribers.deliveries import WHOLE
-from app.subscribers.ledger import FORGOTTEN, Happened
+from app.subscribers.ledger import FORGOTTEN, Happened, Page
 from app.subscribers.models import Delivery
 from app.subscribers.queries import live_by_name
 from app.subscribers.ranges import address_of
@@ -25,10 +24,12 @@ def forget(session: Session, actor: Actor, name: str, address: str, now: dt.date
     servers = session.scalars(query.where(Delivery.address != WHOLE)).all()
     if not servers:
         raise NotFound(f"{name} has no server {address[:45]!r} that was ever seen")
+    page = Page(session)
     for server in servers:
         server.seen_serial = server.seen_release = server.seen_at = server.had_at = None
         server.asked_at = server.asked_kind = server.asked_serial = None
         server.sent_at = server.sent_serial = server.sent_octets = None
-        ledger.write(session, server, Happened(FORGOTTEN, now, text), now)
+        page.write(server, Happened(FORGOTTEN, now, text), now)
+    page.close()
     facts = {"subscriber": name, "address": text, "zones": sorted(server.zone for server in servers)}
     append(session, actor, Entry(EventType.SUBSCRIBER_SERVER_FORGOTTEN, facts), now)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
+from app.db import insert_rows
 from app.subscribers.models import Delivery, Exchange
 from app.subscribers.sighting import DONE, Sighting
 
@@ -55,13 +56,54 @@ def of_sighting(sighting: Sighting) -> Happened:
     )
 
 
-def keep(session: Session, row: Delivery, happened: Happened, now: dt.datetime) -> None:
-    """Write a row, with what the server has by now; where it has had its share, a later row will say it."""
-    if not _has_room(row, now):
-        row.unkept = True
-        fold(row)
-        return
-    write(session, row, happened, now)
+class Page:
+    """Rows of one transaction, put into the database together (`close`), before anybody reads them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._rows: list[dict[str, object]] = []
+
+    def close(self) -> None:
+        """Insert them; without an object of each, since batches are long and hold the writer's lock."""
+        if self._rows:
+            insert_rows(self._session, Exchange, self._rows)
+            self._rows = []
+
+    def keep(self, row: Delivery, happened: Happened, now: dt.datetime) -> None:
+        """Write a row, with what the server has by now; where it has had its share, a later row will say it."""
+        if _has_room(row, now):
+            self.write(row, happened, now)
+        else:
+            row.unkept = True
+            fold(row)
+
+    def write(self, row: Delivery, happened: Happened, now: dt.datetime) -> None:
+        """Write a row whatever there was before; never dated before the last one, also where the clock was set back."""
+        recorded_at = now if row.kept_at is None else max(now, row.kept_at)
+        self._rows.append(
+            {
+                "subscriber_id": row.subscriber_id,
+                "zone": row.zone,
+                "address": happened.address,
+                "at": happened.at,
+                "recorded_at": recorded_at,
+                "kind": happened.kind,
+                "asked_serial": happened.asked_serial,
+                "sent_serial": happened.sent_serial,
+                "octets": happened.octets,
+                "milliseconds": happened.milliseconds,
+                "outcome": happened.outcome,
+                "has_serial": row.seen_serial,
+                "has_release": row.seen_release,
+                "has_since": row.seen_at,
+                "folded": row.folded,
+            }
+        )
+        same_day = row.kept_at is not None and row.kept_at.date() == recorded_at.date()
+        row.kept_rows = row.kept_rows + 1 if same_day else 1
+        row.kept_at, row.folded, row.unkept = recorded_at, 0, False
+        if row.seen_release is not None:
+            row.had_at = recorded_at
 
 
 def fold(row: Delivery) -> None:
@@ -82,11 +124,13 @@ def is_held_back(session: Session, now: dt.datetime) -> bool:
 def settle(session: Session, now: dt.datetime) -> int:
     """Write down what was held back, where it may be by now; how many rows that was."""
     rows = session.scalars(select(Delivery).where(_may_follow(now))).all()
+    page = Page(session)
     for row in rows:
         happened = Happened(
             row.asked_kind or "soa", row.asked_at or now, row.address, row.asked_serial, row.sent_serial
         )
-        write(session, row, happened, now)
+        page.write(row, happened, now)
+    page.close()
     return len(rows)
 
 
@@ -98,32 +142,3 @@ def _has_room(row: Delivery, now: dt.datetime) -> bool:
     if row.kept_at is None or row.kept_at.date() != now.date():
         return True
     return row.kept_rows < DAY_ROWS or now - row.kept_at >= SPACING
-
-
-def write(session: Session, row: Delivery, happened: Happened, now: dt.datetime) -> None:
-    """Write a row whatever there was before; never dated before the last one, also where the clock was set back."""
-    recorded_at = now if row.kept_at is None else max(now, row.kept_at)
-    session.add(
-        Exchange(
-            subscriber_id=row.subscriber_id,
-            zone=row.zone,
-            address=happened.address,
-            at=happened.at,
-            recorded_at=recorded_at,
-            kind=happened.kind,
-            asked_serial=happened.asked_serial,
-            sent_serial=happened.sent_serial,
-            octets=happened.octets,
-            milliseconds=happened.milliseconds,
-            outcome=happened.outcome,
-            has_serial=row.seen_serial,
-            has_release=row.seen_release,
-            has_since=row.seen_at,
-            folded=row.folded,
-        )
-    )
-    same_day = row.kept_at is not None and row.kept_at.date() == recorded_at.date()
-    row.kept_rows = row.kept_rows + 1 if same_day else 1
-    row.kept_at, row.folded, row.unkept = recorded_at, 0, False
-    if row.seen_release is not None:
-        row.had_at = recorded_at

@@ -20,7 +20,7 @@ from resolver_policy.wire import ZoneVersion
 log = logging.getLogger(__name__)
 
 MOST_SIGHTINGS = 100_000
-MOST_AT_ONCE = 5_000
+MOST_AT_ONCE = 500
 """Sightings of one transaction: it holds the writer's lock, and acts wait for that."""
 
 NOTED_EVERY = 1.0
