@@ -127,7 +127,7 @@ def exchange(row: Exchange) -> dict[str, Any]:
     return {
         "id": row.id,
         "zone": row.zone,
-        "address": row.address or None,
+        "address": row.source or None,
         "at": row.at,
         "recorded_at": row.recorded_at,
         "kind": row.kind,

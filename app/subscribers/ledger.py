@@ -34,7 +34,7 @@ class Happened:
 
     kind: str
     at: dt.datetime
-    address: str
+    source: str
     asked_serial: int | None = None
     sent_serial: int | None = None
     octets: int = 0
@@ -84,7 +84,8 @@ class Page:
             {
                 "subscriber_id": row.subscriber_id,
                 "zone": row.zone,
-                "address": happened.address,
+                "address": row.address,
+                "source": happened.source,
                 "at": happened.at,
                 "recorded_at": recorded_at,
                 "kind": happened.kind,

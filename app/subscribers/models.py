@@ -81,7 +81,8 @@ class Exchange(Base):
     """One row of the ledger, never changed: who asked what, was sent how much, and what it was then known to have.
 
     `at` is when it began, `recorded_at` when it was written down: questions about the past go by that. `folded`
-    counts the exchanges of this address since its row before that have none of their own.
+    counts the exchanges of this address since its row before that have none of their own. `address` is that of the row
+    in `deliveries` which it is about, `source` where it came from: another one where that proves nothing.
     """
 
     __tablename__ = "exchanges"
@@ -99,6 +100,7 @@ class Exchange(Base):
     subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"))
     zone: Mapped[str] = mapped_column(Text)
     address: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
     at: Mapped[dt.datetime]
     recorded_at: Mapped[dt.datetime]
     kind: Mapped[str] = mapped_column(Text)

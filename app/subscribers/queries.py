@@ -91,7 +91,7 @@ def exchanges_of(
     if zone is not None:
         query = query.where(Exchange.zone == zone)
     if address is not None:
-        query = query.where(Exchange.address == address)
+        query = query.where(Exchange.source == address)
     return session.scalars(query).all()
 
 

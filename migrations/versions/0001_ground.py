@@ -454,6 +454,7 @@ def create_tables() -> None:
         sa.Column("subscriber_id", sa.Integer(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("recorded_at", UTCDateTime(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),

@@ -9,7 +9,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
 from app.db import Database
+from app.journal.actor import Actor, Role
 from app.subscribers import deliveries, ledger, standing
+from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.models import Delivery, Exchange
 from app.subscribers.sighting import Sighting, SightingKind
@@ -182,6 +184,21 @@ def test_a_datagram_in_anybodys_name_takes_nothing_back_and_claims_nothing(
 
     with database.read() as session:
         assert [(each.address, each.serial) for each in standing.present(session, [1])] == [("", None), (SERVER, 101)]
+
+
+def test_what_proves_nothing_is_no_row_of_the_server_that_it_names(database: Database, now: dt.datetime) -> None:
+    """Else its first row would claim what the ISP acknowledged for itself."""
+    with database.write() as session:
+        said = Acknowledge.model_validate({"zone": ZONE, "serial": 100, "phase": "applied"})
+        acknowledge(session, Actor("isp-one", Role.ISP), said, now)
+    forged = replace(sighted(now, IXFR, 101), outcome="broken off before the end", proven=False)
+    tell(database, forged)
+    tell(database, sighted(now + MINUTE, AXFR, sent=102))
+
+    with database.read() as session:
+        past = {each.address: each.serial for each in standing.past(session, [1], now)}
+    assert past == {"": 100}
+    assert [(row.address, row.source) for row in rows(database)] == [("", ""), ("", SERVER), (SERVER, SERVER)]
 
 
 def test_a_datagram_confirms_what_was_sent(database: Database, now: dt.datetime) -> None:

@@ -115,6 +115,17 @@ def test_it_can_become_so_again(database: Database, now: dt.datetime) -> None:
     assert len(facts_of(database, "subscriber.recovered")) == 2
 
 
+def test_every_zone_has_an_event_of_its_own(database: Database, now: dt.datetime) -> None:
+    published(database, "landing.rpz", [(500, now - 7 * DAY), (501, now)])
+    has(database, 100, now)
+    has(database, 501, now, "landing.rpz")
+    watched(database, now + 2 * DAY)
+    has(database, 500, now + 2 * DAY, "landing.rpz")
+
+    assert watched(database, now + 2 * DAY) == 1
+    assert [facts["zone"] for facts in facts_of(database, "subscriber.overdue")] == [ZONE, "landing.rpz"]
+
+
 def test_who_is_removed_while_overdue_did_not_recover(database: Database, now: dt.datetime) -> None:
     has(database, 100, now)
     watched(database, now + 2 * DAY)
