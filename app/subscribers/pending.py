@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.publication.models import Release
+from app.publication.models import RuleSpan
 from app.publication.store import changes_between
 from app.subscribers.verdicts import Verdict, verdicts
 from resolver_policy import names
 
 LARGEST = 10_000
-"""Rules that may differ for names to be told; above it they are counted by what each release said it changed."""
+"""Rules that may begin and end for names to be told; above it it is these that are counted."""
 
 Scope = Literal["exact", "subtree", "below"]
 
@@ -49,9 +49,9 @@ def pending(session: Session, older: int, newer: int) -> Pending:
     """What differs between two releases; its cost follows the difference."""
     if older >= newer:
         return NOTHING
-    added, removed, changed = _counts(session, older, newer)
-    if added + removed + changed > LARGEST:
-        return Pending(Names(removed, (), exact=False), Names(added, (), exact=False))
+    began, ended = _counts(session, older, newer)
+    if began + ended > LARGEST:
+        return Pending(Names(ended, (), exact=False), Names(began, (), exact=False))
     keys = [change.key for change in changes_between(session, older, newer)]
     before, after = verdicts(session, keys, older), verdicts(session, keys, newer)
     return Pending(_names(keys, before, after), _names(keys, after, before))
@@ -74,7 +74,9 @@ def _items(keys: Collection[str], one: Mapping[str, Verdict], other: Mapping[str
             yield Item(names.from_key(key), "exact" if not below else "subtree" if own else "below")
 
 
-def _counts(session: Session, older: int, newer: int) -> tuple[int, int, int]:
-    sums = [func.coalesce(func.sum(column), 0) for column in (Release.added, Release.removed, Release.changed)]
-    row = session.execute(select(*sums).where(Release.id > older, Release.id <= newer)).one()
-    return int(row[0]), int(row[1]), int(row[2])
+def _counts(session: Session, older: int, newer: int) -> tuple[int, int]:
+    """Spans of rules that began and that ended between two releases: from the indices alone."""
+    columns = (RuleSpan.from_release, RuleSpan.to_release)
+    queries = (select(func.count()).where(column > older, column <= newer) for column in columns)
+    began, ended = (session.execute(query).scalar_one() for query in queries)
+    return began, ended

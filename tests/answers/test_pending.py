@@ -103,7 +103,7 @@ def test_a_new_exception_is_a_name_still_blocked(service: Service) -> None:
     assert between(service, older).still_blocked.items == (Item("open.casino.example", "exact"),)
 
 
-def test_too_many_are_counted_by_what_the_releases_said(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_the_rules_are_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGEST", 3)
     gone = service.block("a.example", "b.example")
     older = released(service)
