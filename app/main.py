@@ -5,12 +5,12 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import select
@@ -33,6 +33,8 @@ from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
 from app.settings import Settings, log_to_stderr
+from app.subscribers import overdue
+from app.subscribers.router import not_let_go
 from app.subscribers.router import router as subscribers_router
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,10 @@ DOCS_POLICY = (
 MAX_BODY_OCTETS = 8 * 1024 * 1024
 MAX_IMPORT_OCTETS = 64 * 1024 * 1024
 IMPORTS = "/api/v1/imports"
-ROUTERS = (orders_router, conditions_router, imports_router, answers_router, zones_router, subscribers_router)
+ROUTERS = (orders_router, conditions_router, imports_router, answers_router, subscribers_router)
 REFUSED = 2
 SWEEP_SECONDS = 300.0
+"""How often the sweeper goes round; who became overdue is in the journal that much later at most."""
 
 
 def utc_now() -> dt.datetime:
@@ -82,6 +85,7 @@ def create_app(
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(zones_router, dependencies=[Depends(not_let_go)])
     _mount_pages(app)
     check_declared(app)
     app.add_middleware(BodyLimit)
@@ -96,13 +100,13 @@ def make_publisher(settings: Settings, database: Database) -> Publisher:
 
 @contextmanager
 def publishing(settings: Settings, database: Database, clock: Clock) -> Iterator[None]:
-    """The publisher in a thread for as long as the block runs, and beside it the sweeper of broken-off imports."""
+    """The publisher in a thread for as long as the block runs, and beside it the sweeper."""
     publisher = make_publisher(settings, database)
     publisher.start(clock())
     stop = threading.Event()
     threads = [
         threading.Thread(target=loop.run, args=(database, publisher, clock, stop), name="publisher", daemon=True),
-        threading.Thread(target=_sweep, args=(database, clock, stop), name="sweeper", daemon=True),
+        threading.Thread(target=_sweep, args=(settings, database, clock, stop), name="sweeper", daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -114,12 +118,18 @@ def publishing(settings: Settings, database: Database, clock: Clock) -> Iterator
             thread.join()
 
 
-def _sweep(database: Database, clock: Clock, stop: threading.Event) -> None:
+def _sweep(settings: Settings, database: Database, clock: Clock, stop: threading.Event) -> None:
+    """What is done now and then, each with a failure of its own: a database that is busy is asked again."""
+    chores: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("broken-off imports could not be swept away", lambda: imports_staging.sweep(database, clock())),
+        ("who is overdue could not be written down", lambda: overdue.watch(database, clock, settings.overdue)),
+    )
     while not stop.is_set():
-        try:
-            imports_staging.sweep(database, clock())
-        except SQLAlchemyError:
-            log.exception("broken-off imports could not be swept away; it will be tried again")
+        for failure, chore in chores:
+            try:
+                chore()
+            except SQLAlchemyError:
+                log.exception("%s; it will be tried again", failure)
         stop.wait(SWEEP_SECONDS)
 
 

@@ -1,6 +1,8 @@
 """What an administrator may set: the environment (`PULIH_...`), a `.env` file, or a file for each secret."""
 
+import datetime as dt
 import logging
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,6 +17,7 @@ from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
 
 HIGHEST_PORT = 65_535
+UNITS = {"": "hours", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 class Endpoint(NamedTuple):
@@ -63,6 +66,10 @@ class Settings(BaseSettings):
         description="file that seals TSIG secrets (default: DATA_DIR/secret.key, made at first start)",
     )
     public_url: str = Field(default="http://127.0.0.1:8000", description="address by which people reach the service")
+    overdue_after: str = Field(
+        default="24h",
+        description="how long a subscriber may lack a published serial before it is overdue: 24h, 7d, 30m, or hours",
+    )
     language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
 
     @field_validator("http_listen", "dns_listen", "dns_public")
@@ -70,6 +77,12 @@ class Settings(BaseSettings):
     def _an_endpoint(cls, text: str, info: ValidationInfo) -> str:
         if text or info.field_name != "dns_public":
             parse_endpoint(text)
+        return text
+
+    @field_validator("overdue_after")
+    @classmethod
+    def _a_duration(cls, text: str) -> str:
+        parse_duration(text)
         return text
 
     @field_validator("mname", "rname")
@@ -112,6 +125,11 @@ class Settings(BaseSettings):
         return parse_zones(self.zones)
 
     @property
+    def overdue(self) -> dt.timedelta:
+        """How long a subscriber may lack a published serial."""
+        return parse_duration(self.overdue_after)
+
+    @property
     def secret_key_path(self) -> Path:
         return self.secret_key_file or self.data_dir / "secret.key"
 
@@ -128,6 +146,14 @@ def parse_endpoint(text: str) -> Endpoint:
         if host != "localhost":
             raise SettingInvalid(f"{text!r}: {host!r} is not an IP address") from None
     return Endpoint(host, int(port))
+
+
+def parse_duration(text: str) -> dt.timedelta:
+    """Read `7d`, `24h`, `30m`, `45s`, or a number of hours; raises SettingInvalid for other text, and for nothing."""
+    match = re.fullmatch(r"([0-9]{1,6})([dhms]?)", text)
+    if match is None or int(match[1]) == 0:
+        raise SettingInvalid(f"{text!r} is not a duration, as in 24h, 7d or 30m")
+    return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
 def parse_zones(text: str) -> tuple[ZoneSetting, ...]:

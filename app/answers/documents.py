@@ -1,8 +1,10 @@
 """Answers about names as the interface shows them: whole, or (without a token) what the public may know."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.answers.names import Answer, Holder
+from app.answers.reach import AtIsp, Reach
 from app.orders import targets
 from app.orders.models import ConditionRow
 from resolver_policy import names
@@ -46,6 +48,35 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
             "id": f"Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: {public_url}",
             "en": f"Apply to the ministry for normalisation, naming the order number; information: {public_url}",
         },
+    }
+
+
+def at_isp(name: str, found: Sequence[AtIsp]) -> dict[str, Any]:
+    """Whether one ISP has what holds, zone by zone."""
+    return {"name": name, "zones": [_zone(each) for each in found]}
+
+
+def reached(reach: Reach | None) -> dict[str, Any] | None:
+    """How many ISPs have it; null where nothing was ever published about the name."""
+    if reach is None:
+        return None
+    return {
+        "published": reach.published,
+        "published_at": reach.published_at,
+        "reached": reach.reached,
+        "of": reach.of,
+    }
+
+
+def _zone(one: AtIsp) -> dict[str, Any]:
+    has = one.has
+    return {
+        "zone": one.zone,
+        "published": {"serial": one.serial, "blocks": one.published},
+        "has": None if has is None or has.serial is None else {"serial": has.serial, "at": has.since},
+        "blocks": one.blocks,
+        "in_effect": one.in_effect,
+        "servers": {"counted": one.servers, "in_effect": one.reached},
     }
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ MARKS = (
     EventType.CONDITION_REJECTED,
     EventType.CONDITION_WAIVED,
 )
+
+ENDS = (EventType.ORDER_LIFTED_IN_PART, EventType.ORDER_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,12 @@ def explain(session: Session, text: str, at: dt.datetime) -> Answer:
     )
 
 
-def history(session: Session, text: str) -> Sequence[Event]:
-    """All events of every order that has ever named this name or a subtree above it, oldest first."""
+def history(session: Session, text: str, *, after: int, limit: int) -> Sequence[Event]:
+    """A page of the events of every order that has ever named this name or a subtree above it, oldest first."""
     key = names.sort_key(names.canonical(text))
-    query = select(TargetRow.order_id).join(Order, Order.id == TargetRow.order_id)
-    ids = set(session.scalars(query.where(targets.covers(key), Order.state != OrderState.IMPORTING)))
-    return journal.of_orders(session, sorted(ids))
+    orders = select(TargetRow.order_id).join(Order, Order.id == TargetRow.order_id)
+    named = orders.where(targets.covers(key), Order.state != OrderState.IMPORTING)
+    return journal.page_of_orders(session, named, after=after, limit=limit)
 
 
 def _holder(session: Session, held: Held, at: dt.datetime) -> Holder:
@@ -118,22 +120,33 @@ def _lifted(session: Session, key: str, at: dt.datetime, holding: Collection[int
         .join(InForce, InForce.order_id == Order.id)
         .where(targets.covers(key), Order.kind == OrderKind.BLOCK, InForce.began_at <= at, Order.id.not_in(holding))
     )
-    gone: dict[int, Lifted] = {}
+    gone: dict[int, tuple[Order, TargetRow, dt.datetime]] = {}
     for order, target, interval in session.execute(query):
         ends = [moment for moment in (target.released_at, interval.ended_at) if moment is not None and moment <= at]
         if not ends or min(ends) < interval.began_at:
             continue
-        if order.id not in gone or gone[order.id].at < min(ends):
-            gone[order.id] = Lifted(order, min(ends), _ground(session, order, target, at))
-    return tuple(sorted(gone.values(), key=lambda row: row.at, reverse=True))
+        if order.id not in gone or gone[order.id][2] < min(ends):
+            gone[order.id] = order, target, min(ends)
+    grounds = _grounds(session, gone, at)
+    lifted = [
+        Lifted(order, end, _ground(grounds.get(order.id, ()), order, target)) for order, target, end in gone.values()
+    ]
+    return tuple(sorted(lifted, key=lambda row: row.at, reverse=True))
 
 
-def _ground(session: Session, order: Order, target: TargetRow, at: dt.datetime) -> str:
+def _grounds(session: Session, order_ids: Collection[int], at: dt.datetime) -> Mapping[int | None, list[Event]]:
+    """The events that let go of something, of all these orders in one query, oldest first."""
+    found: dict[int | None, list[Event]] = {}
+    for event in journal.of_orders(session, order_ids, until=at, types=ENDS) if order_ids else ():
+        found.setdefault(event.order_id, []).append(event)
+    return found
+
+
+def _ground(events: Sequence[Event], order: Order, target: TargetRow) -> str:
     """On what ground a target was let go of, as it had been recorded by then."""
     released = {"name": names.from_key(target.key), "match": str(targets.MATCHES[target.match])}
-    for event in journal.of_orders(session, [order.id], until=at):
+    for event in events:
         facts = json.loads(event.body)["facts"]
-        in_part = event.type == EventType.ORDER_LIFTED_IN_PART and released in facts["targets"]
-        if in_part or event.type == EventType.ORDER_ENDED:
+        if event.type == EventType.ORDER_ENDED or released in facts["targets"]:
             return str(facts["ground"])
     raise LookupError(f"order {order.uid} let go of {target.key}, and no event says why")

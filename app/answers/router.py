@@ -5,23 +5,25 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import documents
+from app.answers import documents, reach
 from app.answers.names import explain, history
-from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
+from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
 from app.deps import NowDep, PageDep, SessionDep
-from app.errors import Fault, Unprocessable
+from app.errors import Fault, Forbidden, Unauthenticated, Unprocessable
 from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
 from app.orders.schemas import Moment
+from app.subscribers import queries as subscribers
 
 router = APIRouter(prefix="/api/v1")
 
-Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR))]
+READERS = frozenset({OPERATOR, APPROVER, AUDITOR})
+Reader = Annotated[Actor, Depends(Allow(*READERS))]
 Auditor = Annotated[Actor, Depends(Allow(AUDITOR))]
 
 
-@router.get("/names/{name}", tags=["public"], summary="Is it blocked, by what, since when, what lifts it")
+@router.get("/names/{name}", tags=["public"], summary="Is it blocked, by what, since when, what lifts it, who has it")
 def read_name(
     name: str,
     actor: Everybody,
@@ -29,17 +31,31 @@ def read_name(
     now: NowDep,
     request: Request,
     at: Moment | None = None,
+    isp: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
-    """`at` asks about a past moment: what had been recorded and decided then. Without a token, a redacted answer."""
+    """`at` asks about a past moment: what had been recorded and decided then. Without a token, a redacted answer.
+
+    `isp` asks whether that ISP has what holds (operators, approvers, auditors; an ISP of itself). Without it, those
+    people are told how many ISPs have it.
+    """
+    if isp is not None:
+        _check_may_ask(actor, isp)
     answer = explain(session, name, _past(at, now))
     if actor is None:
         return documents.redacted(answer, request.app.state.settings.public_url)
-    return documents.whole(answer)
+    found = documents.whole(answer)
+    if isp is not None:
+        row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
+        return {**found, "isp": documents.at_isp(row.name, reach.at_isp(session, answer, row, at))}
+    if actor.role in READERS:
+        return {**found, "reach": documents.reached(reach.reach(session, answer, at))}
+    return found
 
 
 @router.get("/names/{name}/history", tags=["audit"], summary="Everything that happened to a name, oldest first")
-def read_history(name: str, actor: Reader, session: SessionDep) -> dict[str, Any]:
-    return {"items": [journal.document(event) for event in history(session, name)], "next": None}
+def read_history(name: str, actor: Reader, session: SessionDep, page: PageDep) -> dict[str, Any]:
+    events = history(session, name, after=page.after, limit=page.limit + 1)
+    return page.answer([journal.document(event) for event in events], [event.seq for event in events])
 
 
 @router.get("/audit/events", tags=["audit"], summary="The journal, oldest first")
@@ -53,6 +69,14 @@ def list_events(
 ) -> dict[str, Any]:
     events = journal.page(session, after=page.after, limit=page.limit + 1, type_=type_, actor=by, until=until)
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])
+
+
+def _check_may_ask(actor: Actor | None, isp: str) -> None:
+    """What an ISP has is for those who watch over all of them, and for itself."""
+    if actor is None:
+        raise Unauthenticated("what an ISP has is not public", code="token_missing")
+    if actor.role not in READERS and not (actor.role == ISP and actor.name == isp):
+        raise Forbidden(f"what an ISP has is for {', '.join(sorted(READERS))}, and for itself")
 
 
 def _past(at: dt.datetime | None, now: dt.datetime) -> dt.datetime:

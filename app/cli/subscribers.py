@@ -11,8 +11,10 @@ import click
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.journal.append import timestamp
 from app.subscribers import documents, keys, queries, register
+from app.subscribers import forget as forgetting
 from app.subscribers.config import PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
+from app.subscribers.lag import Lag
 from app.subscribers.register import Added, AddSubscriber
 from app.subscribers.snippets import SNIPPETS
 
@@ -81,16 +83,18 @@ def add(
 @subscriber.command(name="list")
 @as_json
 def list_(*, as_json: bool) -> None:
-    """Show who has which serial, and who is overdue.
+    """Show who has which serial, what they still block though it was lifted, and who is overdue.
 
-    SENT is what was last sent to its end. HAS is what an ISP is known to have taken: it asked for changes from it,
-    polled after it and wanted nothing more, or acknowledged it.
+    SENT is what was last sent to its end. HAS is what all of an ISP's servers are known to have taken: they asked for
+    changes from it, polled after it and wanted nothing more, or the ISP acknowledged it. BEHIND counts serials, and
+    the time since the first of them. STILL and NOT YET count names: blocked there though lifted, published and not
+    yet blocked there.
     """
-    now = utc_now()
     with open_database().read() as session:
+        lag = Lag(session, utc_now(), settings().overdue)
         items: list[dict[str, Any]] = []
         while rows := queries.page(session, after=items[-1]["id"] if items else 0, limit=PAGE):
-            items += [documents.subscriber(session, row, now) for row in rows]
+            items += documents.subscribers(session, rows, lag)
     if as_json:
         print_json(items)
     else:
@@ -104,6 +108,20 @@ def remove(name: str) -> None:
     with open_database().write() as session:
         register.remove(session, host_actor(), name, utc_now())
     click.echo(f"{name} is removed: its addresses, keys and tokens are good for nothing now.")
+
+
+@subscriber.command()
+@click.argument("name")
+@click.argument("address")
+def forget(name: str, address: str) -> None:
+    """Count a server of an ISP no more: it was switched off, or somebody looked at the zone from there by hand.
+
+    A server that is silent counts for 30 days, since it may still answer by what it last took. One that asks again
+    after this counts again.
+    """
+    with open_database().write() as session:
+        forgetting.forget(session, host_actor(), name, address, utc_now())
+    click.echo(f"{address} of {name} counts no more, unless it asks again.")
 
 
 @subscriber.command(name="rotate-key")
@@ -178,7 +196,9 @@ def _table(items: Sequence[dict[str, Any]]) -> str:
     """One line for each subscriber and zone; what is wrong stands last."""
     if not items:
         return "No ISP is registered yet: pulih subscriber add --help\n"
-    lines: list[tuple[str, ...]] = [("NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "SENT", "BEHIND", "")]
+    lines: list[tuple[str, ...]] = [
+        ("NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "SENT", "BEHIND", "STILL", "NOT YET", "")
+    ]
     for item in items:
         lines += [_line(item, zone) for zone in item["zones"]] or [_line(item, {})]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
@@ -200,6 +220,23 @@ def _line(item: dict[str, Any], zone: dict[str, Any]) -> tuple[str, ...]:
         str(zone.get("serial", "-")),
         str(has["serial"]) if has else "-",
         str(sent["serial"]) if sent else "-",
-        f"{behind['seconds']} s" if behind else "-",
+        f"{behind['serials']}, {_span(behind['seconds'])}" if behind else "-",
+        _count(zone.get("still_blocked")),
+        _count(zone.get("not_yet_blocked")),
         "; ".join(remarks),
     )
+
+
+def _count(names: dict[str, Any] | None) -> str:
+    """How many names; `~` where they were too many to be compared one by one."""
+    if names is None:
+        return "-"
+    return str(names["count"]) if names["exact"] else f"~{names['count']}"
+
+
+def _span(seconds: int) -> str:
+    """A time in the largest unit that it fills twice."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

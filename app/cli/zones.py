@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
-from app.answers import documents
+from app.answers import documents, reach
 from app.answers import names as answers
 from app.answers.names import Answer
+from app.answers.reach import AtIsp, Reach
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
 from app.orders import sops
 from app.orders.models import Order
 from app.publication import export as exporting
 from app.publication import zones
+from app.subscribers import queries as subscribers
 from resolver_policy import formats, wire
 
 FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
@@ -71,19 +73,29 @@ def floor(zone_name: str, serial: int) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--at", metavar="TIME", help="A past moment, such as 2017-08-01T00:00:00+07:00.")
+@click.option("--isp", metavar="NAME", help="Does this ISP have what holds, by the serial that it is known to have?")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def explain(name: str, at: str | None, *, as_json: bool) -> None:
-    """Is NAME blocked, by what, since when, and what lifts it."""
+def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> None:
+    """Is NAME blocked, by what, since when, what lifts it, and who has it."""
     now = utc_now()
-    moment = now if at is None else _moment(at)
-    if moment > now:
+    past = None if at is None else _moment(at)
+    if past is not None and past > now:
         raise click.BadParameter(f"{at!r} is still to come", param_hint="--at")
     with open_database().read() as session:
-        answer = answers.explain(session, name, moment)
-        if as_json:
-            print_json(documents.whole(answer))
+        answer = answers.explain(session, name, past or now)
+        if isp is None:
+            reached = reach.reach(session, answer, past)
+            found = {"reach": documents.reached(reached)}
+            lines = [*_lines(answer), *_reached(reached)]
         else:
-            click.echo("\n".join(_lines(answer)))
+            row = subscribers.by_name(session, isp)
+            zones_there = reach.at_isp(session, answer, row, past)
+            found = {"isp": documents.at_isp(row.name, zones_there)}
+            lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there)]
+        if as_json:
+            print_json({**documents.whole(answer), **found})
+        else:
+            click.echo("\n".join(lines))
 
 
 @click.group()
@@ -133,6 +145,32 @@ def _lines(answer: Answer) -> list[str]:
     for gone in answer.lifted:
         lines.append(f"  lifted {gone.at:%Y-%m-%d %H:%M %Z}: {gone.ground} ({_called(gone.order)})")
     return lines
+
+
+def _reached(found: Reach | None) -> list[str]:
+    if found is None:
+        return []
+    if not found.published:
+        return ["  not published yet"]
+    return [f"  reached {found.reached} of {found.of} ISPs (published {found.published_at:%Y-%m-%d %H:%M:%S %Z})"]
+
+
+def _there(isp: str, one: AtIsp) -> str:
+    """One zone at an ISP, in a line."""
+    head = f"  {isp}, {one.zone} (published: serial {one.serial}): "
+    if one.has is None or one.has.serial is None:
+        return head + "it is not known to have anything"
+    has = f"has serial {one.has.serial}" + (
+        "" if one.has.since is None else f" since {one.has.since:%Y-%m-%d %H:%M:%S %Z}"
+    )
+    if one.blocks is None:
+        return f"{head}{has}, which this zone never had"
+    servers = f"{one.reached} of {one.servers} servers" if one.servers > 1 else ""
+    if one.in_effect:
+        return f"{head}{has}: in effect"
+    return f"{head}{has}: {'still blocks it' if one.blocks else 'does not block it yet'}" + (
+        f" ({servers} have what holds)" if servers else ""
+    )
 
 
 def _called(order: Order) -> str:

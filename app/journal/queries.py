@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.journal.models import Event
@@ -31,12 +31,26 @@ def page(
     return session.scalars(query).all()
 
 
-def of_orders(session: Session, order_ids: Collection[int], *, until: dt.datetime | None = None) -> Sequence[Event]:
-    """All events of these orders, recorded at `until` or before."""
+def of_orders(
+    session: Session,
+    order_ids: Collection[int],
+    *,
+    until: dt.datetime | None = None,
+    types: Collection[str] | None = None,
+) -> Sequence[Event]:
+    """All events of these orders, recorded at `until` or before; of some types, if they are given."""
     query = select(Event).where(Event.order_id.in_(order_ids)).order_by(Event.seq)
+    if types is not None:
+        query = query.where(Event.type.in_(types))
     if until is not None:
         query = query.where(Event.recorded_at <= until)
     return session.scalars(query).all()
+
+
+def page_of_orders(session: Session, order_ids: Select[int], *, after: int, limit: int) -> Sequence[Event]:
+    """Events of the orders that a query finds, behind sequence number `after`, at most `limit` of them."""
+    query = select(Event).where(Event.order_id.in_(order_ids), Event.seq > after)
+    return session.scalars(query.order_by(Event.seq).limit(limit)).all()
 
 
 def document(event: Event) -> dict[str, Any]:

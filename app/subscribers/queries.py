@@ -1,42 +1,17 @@
-"""Finding subscribers, and what each is known to have beside what is published."""
+"""Finding subscribers, their keys, and the rows of their ledger."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.publication import zones
-from app.publication.models import Release, Zone, ZoneSerial
-from app.subscribers.models import Delivery, KeyRow, SubscriberRow
+from app.orders import targets
+from app.subscribers.models import Delivery, Exchange, KeyRow, SubscriberRow
 
 LONGEST_ID = 18
 """Digits that surely fit into a database's integer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """How far a known serial is from the head: releases it lacks, and seconds since the first of them."""
-
-    serials: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One zone as one subscriber has it.
-
-    `delivery` is None where nothing was ever seen of it; `behind` is None where no serial is known that this
-    zone ever had.
-    """
-
-    zone: str
-    serial: int
-    published_at: dt.datetime
-    delivery: Delivery | None
-    behind: Behind | None
 
 
 def live_by_name(session: Session, name: str, *, lock: bool = False) -> SubscriberRow:
@@ -53,10 +28,23 @@ def find(session: Session, name: str, *, lock: bool = False) -> SubscriberRow | 
     return session.scalars(query.with_for_update() if lock else query).one_or_none()
 
 
-def by_id_or_name(session: Session, text: str) -> SubscriberRow:
+def was_removed(session: Session, name: str) -> bool:
+    """Whether there was a subscriber of this name, and is none now."""
+    query = select(SubscriberRow.id).where(SubscriberRow.name == name, SubscriberRow.removed_at.is_not(None))
+    return session.scalar(query) is not None
+
+
+def by_name(session: Session, name: str) -> SubscriberRow:
     """A subscriber, removed or not; raises NotFound."""
-    wanted = SubscriberRow.id == int(text) if _is_id(text) else SubscriberRow.name == text
-    row = session.scalars(select(SubscriberRow).where(wanted)).one_or_none()
+    row = session.scalars(select(SubscriberRow).where(SubscriberRow.name == name)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no subscriber {name[:80]}")
+    return row
+
+
+def by_id_or_name(session: Session, text: str) -> SubscriberRow:
+    """A subscriber, removed or not; raises NotFound. No name begins with a digit."""
+    row = session.get(SubscriberRow, int(text)) if _is_id(text) else by_name(session, text)
     if row is None:
         raise NotFound(f"there is no subscriber {text[:80]}")
     return row
@@ -74,45 +62,38 @@ def keys_of(session: Session, row: SubscriberRow, now: dt.datetime) -> Sequence[
     return [key for key in session.scalars(query) if key.valid_until is None or key.valid_until > now]
 
 
-def standings(session: Session, row: SubscriberRow, now: dt.datetime) -> Sequence[Standing]:
-    """Every published zone as this subscriber has it; none before the first release."""
-    heads = _heads(session)
-    seen = {
-        delivery.zone: delivery
-        for delivery in session.scalars(select(Delivery).where(Delivery.subscriber_id == row.id))
-    }
+def deliveries_of(session: Session, subscriber_ids: Collection[int]) -> Sequence[Delivery]:
+    """What is known of every server of these subscribers, by zone and address."""
+    query = select(Delivery).order_by(Delivery.zone, Delivery.address)
     return [
-        Standing(
-            zone.name,
-            serial,
-            published_at,
-            seen.get(zone.name),
-            _behind(session, zone, seen.get(zone.name), now),
-        )
-        for zone, (serial, published_at) in heads.items()
+        row
+        for ids in targets.batches(subscriber_ids)
+        for row in session.scalars(query.where(Delivery.subscriber_id.in_(ids)))
     ]
+
+
+def with_a_key(session: Session, subscriber_ids: Collection[int]) -> Collection[int]:
+    """Which of these subscribers ever had a key."""
+    return {
+        id_
+        for ids in targets.batches(subscriber_ids)
+        for id_ in session.scalars(select(KeyRow.subscriber_id).where(KeyRow.subscriber_id.in_(ids)))
+    }
+
+
+def exchanges_of(
+    session: Session, row: SubscriberRow, *, before: int, limit: int, zone: str | None, address: str | None
+) -> Sequence[Exchange]:
+    """Rows of a subscriber's ledger, newest first; `before` is the id of the last one shown, 0 for none."""
+    query = select(Exchange).where(Exchange.subscriber_id == row.id).order_by(Exchange.id.desc()).limit(limit)
+    if before:
+        query = query.where(Exchange.id < before)
+    if zone is not None:
+        query = query.where(Exchange.zone == zone)
+    if address is not None:
+        query = query.where(Exchange.source == address)
+    return session.scalars(query).all()
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= LONGEST_ID
-
-
-def _heads(session: Session) -> Mapping[Zone, tuple[int, dt.datetime]]:
-    newest = zones.head(session)
-    if newest is None:
-        return {}
-    return {zone: (zones.last_serial(session, zone), newest.published_at) for zone in zones.active(session)}
-
-
-def _behind(session: Session, zone: Zone, delivery: Delivery | None, now: dt.datetime) -> Behind | None:
-    serial = None if delivery is None else delivery.seen_serial
-    if serial is None or zones.release_of(session, zone, serial) is None:
-        return None
-    query = (
-        select(func.count(), func.min(Release.published_at))
-        .select_from(ZoneSerial)
-        .join(Release, Release.id == ZoneSerial.release_id)
-        .where(ZoneSerial.zone_id == zone.id, ZoneSerial.serial > serial)
-    )
-    count, since = session.execute(query).one()
-    return Behind(count, 0 if since is None else max(0, int((now - since).total_seconds())))

@@ -70,8 +70,9 @@ def _acknowledge(zones: Sequence[str], replay: Replay, step: Step) -> None:
     command = SampleAcknowledgement.model_validate(step.body)
     row = queries.live_by_name(replay.session, step.actor)
     for zone in zones:
-        delivery = deliveries.of(replay.session, row.id, zone)
+        delivery = deliveries.whole(replay.session, row.id, zone)
         delivery.acknowledged_phase, delivery.acknowledged_at = command.phase, step.at
+        delivery.acknowledged_pending, delivery.acknowledged_note = len(command.pending), command.note
     note(replay, step, EventType.SUBSCRIBER_ACKNOWLEDGED, {**ILLUSTRATIVE, "subscriber": row.name, **_facts(command)})
 
 

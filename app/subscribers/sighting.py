@@ -25,6 +25,8 @@ class Sighting:
     `subscriber` is the name of whoever it was, None where nobody was recognised. `asked_serial` is the serial
     that an IXFR was asked from; `sent_serial` the one that was sent or announced. `outcome` is DONE, or says
     what went wrong in words that the subscriber may read. A client that is refused chose the text of `zone`.
+    `at` is when it was asked, `seconds` how long the answer took to send. `proven`: it came over TCP, or signed;
+    anybody can send an unsigned datagram in the name of an address.
     """
 
     at: dt.datetime
@@ -36,3 +38,10 @@ class Sighting:
     sent_serial: int | None = None
     octets: int = 0
     outcome: str = DONE
+    seconds: float = 0
+    proven: bool = True
+
+    @property
+    def ended_at(self) -> dt.datetime:
+        """When the last of it was sent."""
+        return self.at + dt.timedelta(seconds=self.seconds)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from app.db import Clock, Database, Watch
+from app.journal.moment import moment
 from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
@@ -19,6 +20,9 @@ from resolver_policy.wire import ZoneVersion
 log = logging.getLogger(__name__)
 
 MOST_SIGHTINGS = 100_000
+MOST_AT_ONCE = 500
+"""Sightings of one transaction: it holds the writer's lock, and acts wait for that."""
+
 NOTED_EVERY = 1.0
 """Seconds between two writes of what clients did."""
 
@@ -82,6 +86,7 @@ class DatabaseFeed:
 
     def note(self) -> None:
         """Write down what clients did since the last time."""
-        batch = [self._sightings.popleft() for _ in range(len(self._sightings))]
-        with self._database.write() as session:
-            deliveries.record(session, batch)
+        for _ in range(0, len(self._sightings), MOST_AT_ONCE):
+            batch = [self._sightings.popleft() for _ in range(min(MOST_AT_ONCE, len(self._sightings)))]
+            with self._database.write() as session:
+                deliveries.record(session, batch, moment(session, self._clock))

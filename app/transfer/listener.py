@@ -7,6 +7,7 @@ long; unknown ones get seconds. What waits for a slow reader is bounded by its s
 import asyncio
 import logging
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ class Datagrams(asyncio.DatagramProtocol):
         message = next(exchange.messages)
         self._transport.sendto(message, addr)
         if exchange.sighting is not None:
-            self._feed.seen(replace(exchange.sighting, octets=len(message)))
+            self._feed.seen(replace(exchange.sighting, octets=len(message), proven=exchange.key is not None))
 
     def error_received(self, exc: Exception) -> None:
         """A port of somebody who asked is closed by now; that is theirs to know."""
@@ -186,7 +187,7 @@ class Streams:
 
     async def _answer(self, writer: asyncio.StreamWriter, exchange: Exchange, peer: Peer) -> None:
         """Send all messages and report what became of them."""
-        octets, whole = 0, False
+        octets, whole, began = 0, False, time.monotonic()
         try:
             async for batch in self._batches(exchange):
                 writer.write(batch)
@@ -200,7 +201,7 @@ class Streams:
             if seen is not None and not whole:
                 seen = replace(seen, sent_serial=None, outcome="broken off before the end")
             if seen is not None:
-                self._feed.seen(replace(seen, octets=octets))
+                self._feed.seen(replace(seen, octets=octets, seconds=time.monotonic() - began))
 
     async def _batches(self, exchange: Exchange) -> AsyncIterator[bytes]:
         """Join framed messages (RFC 1035 section 4.2.2); ends with an error once their key is revoked."""

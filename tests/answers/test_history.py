@@ -1,6 +1,6 @@
 """`/names/{name}/history`: every event of every order that ever named a name, oldest first."""
 
-from tests.service import HOUR, Service, condition, problem
+from tests.service import HOUR, Json, Service, condition, problem
 
 
 def types(service: Service, name: str) -> list[str]:
@@ -46,3 +46,20 @@ def test_a_name_without_history_has_an_empty_one(service: Service) -> None:
 
 def test_what_is_no_name_has_none(service: Service) -> None:
     problem(service.get("names/a..b/history"), 422, "name_invalid")
+
+
+def test_a_history_comes_in_pages(service: Service) -> None:
+    for _ in range(3):
+        service.lift(service.block("a.example"))
+        service.block("unrelated.example")
+    whole = service.read("names/a.example/history")["items"]
+
+    pages: list[list[Json]] = []
+    cursor: str | None = ""
+    while cursor is not None and len(pages) < 9:
+        page = service.read(f"names/a.example/history?limit=4{cursor}")
+        pages.append(page["items"])
+        cursor = page["next"] and f"&cursor={page['next']}"
+
+    assert [len(page) for page in pages] == [4, 4, 1]
+    assert [event for page in pages for event in page] == whole

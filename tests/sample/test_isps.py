@@ -49,11 +49,15 @@ def test_the_list_of_subscribers_shows_the_last_that_each_said(lifted: Service) 
     assert found["isp-illustrative-one"]["acknowledged"] == {
         "serial": None,
         "phase": "applied",
+        "names_pending": 0,
+        "note": "Illustrative: the lift is applied at once",
         "at": "2017-08-10T03:47:00Z",
     }
     assert found["isp-illustrative-two"]["acknowledged"] == {
         "serial": None,
         "phase": "partial",
+        "names_pending": 5,
+        "note": "Illustrative: five names are still blocked here, due 24 hours after the lift",
         "at": "2017-08-10T08:00:00Z",
     }
     assert found["isp-illustrative-one"]["has"] is None

@@ -1,6 +1,5 @@
 """An application behind a real HTTP server, on a free port, for one test."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from tests.servers import wait_until
+from tests.service import listening
 
 
 @contextmanager
 def serving(application: FastAPI) -> Iterator[httpx.Client]:
     """A client of it; ended with it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="off", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -95,6 +95,7 @@ def test_what_the_host_does_is_recorded_as_such(database: Database) -> None:
         (("add", "isp-one", "--address", "127.0.0.1/8"), 1, "write 127.0.0.0/8"),
         (("add", "isp-one", "--address", "127.0.0.1", "--notify", "here"), 1, "a notify target is IP-ADDRESS:PORT"),
         (("remove", "isp-one"), 1, "there is no subscriber isp-one"),
+        (("forget", "isp-one", "127.0.0.1"), 1, "there is no subscriber isp-one"),
         (("rotate-key", "isp-one"), 1, "there is no subscriber isp-one"),
         (("rotate-key", "isp-one", "--overlap", "a week"), 2, "is not a duration, as in 7d"),
         (("rotate-key", "isp-one", "--overlap", "365d"), 1, "an overlap is from 0 to 90 days"),
@@ -172,7 +173,8 @@ def test_a_lost_key_file_is_told_in_one_line(settings: Settings) -> None:
     assert (result.exit_code, "cannot be read" in result.stderr) == (1, True)
 
 
-def test_the_list_shows_who_has_what_and_what_is_wrong(database: Database) -> None:
+def test_the_list_shows_who_has_what_and_what_is_wrong(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULIH_OVERDUE_AFTER", "15m")
     now = utc_now()
     published(database, "block.rpz", [(100, now - dt.timedelta(hours=1)), (101, now - dt.timedelta(minutes=30))])
     for number in (1, 2, 3):
@@ -187,30 +189,32 @@ def test_the_list_shows_who_has_what_and_what_is_wrong(database: Database) -> No
 
     with database.write() as session:
         before = now - dt.timedelta(minutes=1)
-        record(session, [refused("isp-1", before), ixfr("isp-1", 101), ixfr("isp-2", 100), refused("isp-3", now)])
+        record(session, [refused("isp-1", before), ixfr("isp-1", 101), ixfr("isp-2", 100), refused("isp-3", now)], now)
 
-    lines = [line.split() for line in good("list").splitlines()]
+    lines = good("list").splitlines()
 
-    assert lines[0] == ["NAME", "SIGNS", "ZONE", "SERIAL", "HAS", "SENT", "BEHIND"]
-    assert lines[1] == ["isp-1", "no", "block.rpz", "101", "101", "-", "0", "s"]
-    assert lines[2][:6] == ["isp-2", "no", "block.rpz", "101", "100", "101"]
-    assert 1800 <= int(lines[2][6]) < 1900
-    assert lines[2][7:] == ["s", "overdue"]
-    assert lines[3] == [
-        "isp-3",
-        "no",
-        "block.rpz",
-        "101",
-        "-",
-        "-",
-        "-",
-        "overdue;",
-        "refused:",
-        "key:",
-        "must",
-        "sign",
+    assert lines == [
+        "NAME   SIGNS  ZONE       SERIAL  HAS  SENT  BEHIND     STILL  NOT YET",
+        "isp-1  no     block.rpz  101     101  -     0, 0 s     0      0",
+        "isp-2  no     block.rpz  101     100  101   1, 30 min  0      0        overdue",
+        "isp-3  no     block.rpz  101     -    -     -          -      -        overdue; refused: key: must sign",
+        "new    no     block.rpz  101     -    -     -          -      -",
     ]
-    assert lines[4] == ["new", "no", "block.rpz", "101", "-", "-", "-"]
+
+
+def test_a_server_that_is_no_more_is_forgotten(database: Database) -> None:
+    now = utc_now()
+    published(database, "block.rpz", [(100, now), (101, now)])
+    registered(database, "isp-one", "127.0.0.1", now=now)
+    with database.write() as session:
+        shown = Sighting(now, "isp-one", "127.0.0.1", "block.rpz", SightingKind.IXFR, 100, 101)
+        record(session, [shown], now)
+    assert good("list").splitlines()[1].split()[4] == "100"
+
+    assert good("forget", "isp-one", "127.0.0.1") == "127.0.0.1 of isp-one counts no more, unless it asks again.\n"
+
+    assert good("list").splitlines()[1].split()[4] == "-"
+    assert pulih("forget", "isp-one", "127.0.0.9").exit_code == 1
 
 
 def test_the_list_as_json_is_what_http_shows() -> None:
@@ -240,7 +244,7 @@ def test_a_database_that_was_never_upgraded_is_told_what_to_do(tmp_path: Path, m
     assert (result.exit_code, "run `pulih upgrade`" in result.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("command", [(), ("add",), ("list",), ("remove",), ("rotate-key",), ("config",)])
+@pytest.mark.parametrize("command", [(), ("add",), ("list",), ("remove",), ("forget",), ("rotate-key",), ("config",)])
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     text = good(*command, "--help")
 

@@ -53,9 +53,6 @@ def _release(number: int, at: dt.datetime) -> Release:
     return Release(
         id=number,
         published_at=at,
-        added=0,
-        removed=0,
-        changed=0,
         names=0,
         rules=0,
         digest=bytes(32),
