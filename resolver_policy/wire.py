@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from struct import pack
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import dns.name
 
@@ -219,19 +219,32 @@ class Delta(NamedTuple):
     changes: tuple[Change, ...]
 
 
+class Past(Protocol):
+    """What a zone was before, kept elsewhere: for secondaries that are older than the history in memory."""
+
+    def rows_between(self, older: int, newer: int) -> int | None:
+        """Say how many rows changed from one serial to another; None where the zone never had one of them."""
+        ...
+
+    def changes(self, older: int, newer: int) -> Sequence[Change] | None:
+        """Give what differs between two serials, in key order; None where it cannot be had."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ZoneVersion:
     """One zone at one serial. A change makes a new version that shares every chunk it did not touch.
 
     `names` and `records` count the rules, without the apex. `history` is contiguous and ends at `serial`; it
-    is bounded, and a secondary older than its beginning gets the full zone. `memo` keeps differences once
-    rendered, for the next secondary that asks.
+    is bounded, and what lies before it is asked of `past`. `memo` keeps differences once rendered, for the next
+    secondary that asks.
     """
 
     zone: Zone
     serial: int
     chunks: tuple[Chunk, ...]
     history: tuple[Delta, ...] = ()
+    past: Past | None = field(default=None, compare=False, repr=False)
     names: int = field(init=False)
     records: int = field(init=False)
     memo: dict[int, tuple[Body, ...]] = field(init=False, default_factory=dict, compare=False, repr=False)
@@ -242,10 +255,15 @@ class ZoneVersion:
 
     @classmethod
     def from_rules(
-        cls, rules: Iterable[tuple[str, Rule]], zone: Zone, serial: int, history: tuple[Delta, ...] = ()
+        cls,
+        rules: Iterable[tuple[str, Rule]],
+        zone: Zone,
+        serial: int,
+        history: tuple[Delta, ...] = (),
+        past: Past | None = None,
     ) -> "ZoneVersion":
         """Render a zone from all of its rules, in key order; raises what `render` raises."""
-        return cls(zone, serial, tuple(render(rules, zone)), _bounded(history))
+        return cls(zone, serial, tuple(render(rules, zone)), _bounded(history), past)
 
     @property
     def origin(self) -> str:

@@ -6,13 +6,13 @@ that ask from the same serial. Who may ask, EDNS and TSIG are the caller's busin
 what is here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from struct import pack
 from typing import NamedTuple
 
-from resolver_policy.delta import EMPTY_RULE, Rule, condense
+from resolver_policy.delta import EMPTY_RULE, Change, Rule, condense
 from resolver_policy.serial import compare
 from resolver_policy.targets import Decision
 from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Delta, Encoder, Zone, ZoneVersion
@@ -23,6 +23,7 @@ QR, AA, RD = 0x8000, 0x0400, 0x0100
 LARGEST_DIFFERENCE = 0.3
 SMALLEST_RECORD = 15
 MOST_REMEMBERED = 16
+MOST_OCTETS_REMEMBERED = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +110,40 @@ def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
     if compare(ask.serial, version.serial) in {0, 1}:
         return _single(ask, version, "current")
     deltas = _since(version, ask.serial)
-    changes = sum(len(delta.changes) for delta in deltas)
-    if not deltas or changes > LARGEST_DIFFERENCE * version.names:
+    rows = _rows_since(version, ask.serial, deltas)
+    if rows is None or rows > LARGEST_DIFFERENCE * version.names:
         return _full(ask, version) if ask.room is None else _single(ask, version, "too_big")
     if ask.room is not None and not _fits(ask, version, deltas):
         return _single(ask, version, "too_big")
-    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, deltas))
+    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, ask.serial, deltas))
+
+
+def _rows_since(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> int | None:
+    """Say how many rows changed since a serial; None where the zone never had it, or before its epoch."""
+    if deltas:
+        return sum(len(delta.changes) for delta in deltas)
+    return None if version.past is None else version.past.rows_between(serial, version.serial)
 
 
 def _fits(ask: Ask, version: ZoneVersion, deltas: tuple[Delta, ...]) -> bool:
-    """Say whether a difference fits the room there is; one that cannot is not rendered to find out."""
+    """Say whether a difference fits the room there is; one that cannot is not rendered to find out, nor read."""
     room = (ask.room or 0) - len(head(ask))
-    if sum(len(delta.changes) for delta in deltas) * SMALLEST_RECORD > room:
+    if not deltas or sum(len(delta.changes) for delta in deltas) * SMALLEST_RECORD > room:
         return False
-    bodies = _difference(version, deltas)
-    return len(bodies) == 1 and len(bodies[0].octets) <= room
+    bodies = _difference(version, deltas[0].from_serial, deltas)
+    return bodies is not None and len(bodies) == 1 and len(bodies[0].octets) <= room
 
 
-def _difference_messages(ask: Ask, version: ZoneVersion, deltas: tuple[Delta, ...]) -> Iterator[bytes]:
-    """Render nothing before the first message is asked for: that may be done in another thread."""
-    for body in _difference(version, deltas):
+def _difference_messages(ask: Ask, version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> Iterator[bytes]:
+    """Render nothing before the first message is asked for: that may be done in another thread.
+
+    Where the past cannot be read, the zone in full is as good an answer (RFC 1995 section 4).
+    """
+    bodies = _difference(version, serial, deltas)
+    if bodies is None:
+        yield from _zone_messages(ask, version)
+        return
+    for body in bodies:
         yield head(ask, body.records) + body.octets
 
 
@@ -140,21 +155,39 @@ def _since(version: ZoneVersion, serial: int) -> tuple[Delta, ...]:
     return ()
 
 
-def _difference(version: ZoneVersion, deltas: tuple[Delta, ...]) -> tuple[Body, ...]:
-    """Render the difference that begins with these deltas, or find it among the last few rendered."""
-    serial = deltas[0].from_serial
+def _difference(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> tuple[Body, ...] | None:
+    """Render the difference from a serial, or find it among those rendered lately; None where it cannot be had."""
     known = version.memo.get(serial)
-    if known is None:
-        if len(version.memo) >= MOST_REMEMBERED:
-            version.memo.clear()
-        known = tuple(_bodies(version.zone, _sequence(version, serial, deltas)))
-        version.memo[serial] = known
-    return known
+    if known is not None:
+        return known
+    changes = _changes_since(version, serial, deltas)
+    if changes is None:
+        return None
+    bodies = tuple(_bodies(version.zone, _sequence(version, serial, changes)))
+    _remember(version.memo, serial, bodies)
+    return bodies
 
 
-def _sequence(version: ZoneVersion, serial: int, deltas: Iterable[Delta]) -> Iterator[bytes | tuple[str, Rule]]:
+def _changes_since(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> Sequence[Change] | None:
+    if deltas:
+        return condense(delta.changes for delta in deltas)
+    return None if version.past is None else version.past.changes(serial, version.serial)
+
+
+def _remember(memo: dict[int, tuple[Body, ...]], serial: int, bodies: tuple[Body, ...]) -> None:
+    """Keep a difference, and let the oldest go that are too many or too much."""
+    memo[serial] = bodies
+    kept = list(memo.items())
+    while kept and (len(kept) > MOST_REMEMBERED or _size(kept) > MOST_OCTETS_REMEMBERED):
+        memo.pop(kept.pop(0)[0], None)
+
+
+def _size(kept: Iterable[tuple[int, tuple[Body, ...]]]) -> int:
+    return sum(len(body.octets) for _, bodies in kept for body in bodies)
+
+
+def _sequence(version: ZoneVersion, serial: int, changes: Sequence[Change]) -> Iterator[bytes | tuple[str, Rule]]:
     """Give the new SOA, the old one and what goes, the new one and what comes, and the new one again."""
-    changes = condense(delta.changes for delta in deltas)
     new, old = version.zone.soa.record(version.serial), version.zone.soa.record(serial)
     gone = ((change.key, _only(change.old, change.new)) for change in changes)
     come = ((change.key, _only(change.new, change.old)) for change in changes)

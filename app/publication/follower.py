@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from app.publication import zones
 from app.publication.marks import Marks
 from app.publication.models import Zone, ZoneSerial
-from app.publication.store import changes_between, rules_of_release
+from app.publication.past import ZonePast
+from app.publication.store import Reading, changes_between, rules_of_release
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
@@ -22,11 +23,13 @@ log = logging.getLogger(__name__)
 class Follower:
     """Holds one immutable version of each zone; `refresh` makes newer ones, `zones` is what may be served.
 
-    A serial is written down as shown (`marks`) before it can be served. A zone whose database knows less than was
-    shown (an old backup) is not served from it until the publisher has moved its serials forward.
+    `reading` gives a view of the database for what versions need later, in other threads: differences from serials
+    that are long past. A serial is written down as shown (`marks`) before it can be served. A zone whose database
+    knows less than was shown (an old backup) is not served from it until the publisher has moved its serials forward.
     """
 
-    def __init__(self, settings: Settings, marks: Marks) -> None:
+    def __init__(self, settings: Settings, marks: Marks, reading: Reading) -> None:
+        self._reading = reading
         self._soa = wire.Soa(settings.mname, settings.rname)
         self._marks = marks
         self._release_id = 0
@@ -72,7 +75,8 @@ class Follower:
 
     def _whole(self, session: Session, zone: Zone, release_id: int, serial: int) -> ZoneVersion:
         origin = wire.Zone(zone.name, parse_action(zone.action), self._soa)
-        version = ZoneVersion.from_rules(rules_of_release(session, release_id), origin, serial)
+        past = ZonePast.read(session, zone, release_id, self._reading)
+        version = ZoneVersion.from_rules(rules_of_release(session, release_id), origin, serial, past=past)
         log.info("zone %s at serial %d: %d names", zone.name, serial, version.names)
         return version
 
@@ -85,7 +89,10 @@ class Follower:
         )
         version, at = held, self._release_id
         for release_id, serial in session.execute(steps.order_by(ZoneSerial.release_id)).all():
-            version = version.changed(changes_between(session, at, release_id), serial)
+            changes = changes_between(session, at, release_id)
+            version = version.changed(changes, serial)
+            if isinstance(version.past, ZonePast):
+                version.past.grow(release_id, serial, len(changes))
             at = release_id
         return version
 

@@ -40,7 +40,7 @@ class DatabaseFeed:
         self._settings = settings
         self._database = database
         self._clock = clock
-        self._follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
+        self._follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), database.read)
         self._sightings: deque[Sighting] = deque(maxlen=MOST_SIGHTINGS)
         self._behind = True
         self._refreshed_at = self._noted_at = 0.0

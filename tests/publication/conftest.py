@@ -20,6 +20,6 @@ def world(database: Database, settings: Settings, clock: FrozenClock, template: 
 
 
 @pytest.fixture
-def follower(settings: Settings) -> Follower:
+def follower(settings: Settings, database: Database) -> Follower:
     """What a transfer process holds of the zones."""
-    return Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
+    return Follower(settings, Marks(settings.data_dir / "marks", "transfer"), database.read)

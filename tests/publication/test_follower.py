@@ -99,7 +99,7 @@ def test_a_zone_that_cannot_be_rendered_keeps_the_version_it_had(
 
 def test_the_zone_is_named_in_its_soa_as_the_settings_say(world: World, settings: Settings) -> None:
     named = Settings(data_dir=settings.data_dir, mname="ns.example", rname="contact.example")
-    follower = Follower(named, Marks(settings.data_dir / "marks", "transfer"))
+    follower = Follower(named, Marks(settings.data_dir / "marks", "transfer"), world.database.read)
     refreshed(world, follower)
 
     assert (follower.zones[ZONE].zone.soa.mname, follower.zones[ZONE].zone.soa.rname) == (

@@ -355,7 +355,7 @@ def test_a_follower_that_starts_on_a_database_that_is_behind_waits_for_the_publi
     with world.database.read() as session:
         follower.refresh(session)
     restored = restore(world, backup)
-    fresh = Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
+    fresh = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), restored.database.read)
     with restored.database.read() as session:
         assert fresh.refresh(session) == ()
     assert fresh.zones == {}
@@ -411,7 +411,7 @@ def _power_cut(_marks: Marks, _zone: str, _serial: int) -> None:
 def test_the_mark_is_never_behind_what_a_follower_serves(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"))
+    follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), world.database.read)
     monkeypatch.setattr(Marks, "raise_to", _power_cut)
 
     with world.database.read() as session, pytest.raises(OSError, match="power"):

@@ -1,0 +1,85 @@
+"""What a zone was before: its serials in memory, what changed between two of them in the database.
+
+A rule is kept as a span of releases for ever, so a difference can be made from every serial that a zone ever had
+(RFC 1995); how large it would be is known before anything is read.
+"""
+
+import logging
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.publication.models import RuleSpan, Zone, ZoneSerial
+from app.publication.store import Reading, changes_between
+from resolver_policy.delta import Change
+
+log = logging.getLogger(__name__)
+
+
+class ZonePast:
+    """The serials of one zone since its epoch, 24 octets each; as it only grows, all versions may hold the same one."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._releases = array("Q")
+        self._rows = array("Q")
+        self._serials = array("Q")
+
+    @classmethod
+    def read(cls, session: Session, zone: Zone, newest_id: int, reading: Reading) -> "ZonePast":
+        """Every serial of a zone since its epoch, up to a release; the table of rules is counted, not read."""
+        past = cls(reading)
+        counts = _rows_of_releases(session, zone.epoch_release_id)
+        steps = select(ZoneSerial.release_id, ZoneSerial.serial).where(
+            ZoneSerial.zone_id == zone.id,
+            ZoneSerial.release_id >= zone.epoch_release_id,
+            ZoneSerial.release_id <= newest_id,
+        )
+        for release_id, serial in session.execute(steps.order_by(ZoneSerial.release_id)):
+            past.grow(release_id, serial, counts[release_id])
+        return past
+
+    def grow(self, release_id: int, serial: int, rows: int) -> None:
+        """Add a release that changed so many rows."""
+        self._releases.append(release_id)
+        self._rows.append((self._rows[-1] if self._rows else 0) + rows)
+        self._serials.append(serial)  # last: whoever finds a serial finds the rest of it
+
+    def rows_between(self, older: int, newer: int) -> int | None:
+        """How many rows changed from one serial to another; None where the zone never had one of them."""
+        places = self._place(older), self._place(newer)
+        if places[0] is None or places[1] is None:
+            return None
+        return self._rows[places[1]] - self._rows[places[0]]
+
+    def changes(self, older: int, newer: int) -> Sequence[Change] | None:
+        """What differs between two serials, in key order; None where it cannot be read."""
+        places = self._place(older), self._place(newer)
+        if places[0] is None or places[1] is None:
+            return None
+        try:
+            with self._reading() as session:
+                return changes_between(session, self._releases[places[0]], self._releases[places[1]])
+        except SQLAlchemyError:
+            log.exception("the changes from serial %d to %d cannot be read", older, newer)
+            return None
+
+    def _place(self, serial: int) -> int | None:
+        place = bisect_left(self._serials, serial)
+        return place if place < len(self._serials) and self._serials[place] == serial else None
+
+
+def _rows_of_releases(session: Session, first_id: int) -> Counter[int]:
+    """How many rows each release changed: spans that began with it and spans that ended."""
+    counts: Counter[int] = Counter()
+    for column in (RuleSpan.from_release, RuleSpan.to_release):
+        query = select(column, func.count()).where(column > first_id).group_by(column)
+        for release_id, rows in session.execute(query):
+            assert release_id is not None
+            counts[release_id] += rows
+    return counts
