@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from itertools import islice
 from struct import pack
 
@@ -16,8 +17,10 @@ import pytest
 from app.subscribers.directory import Directory
 from app.transfer import listener
 from app.transfer.access import KnownAddresses
-from app.transfer.listener import Limits
+from app.transfer.limits import Limits
 from app.transfer.process import Transfer, system_clock
+from app.transfer.room import Room
+from app.transfer.streams import Streams
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.wire import ZoneVersion
 from tests.policy.zones import SUBTREE, version
@@ -251,8 +254,11 @@ async def _turns_of_others(feed: MadeFeed, wire: bytes) -> tuple[int, Bottomless
     writer = asyncio.StreamWriter(transport, asyncio.StreamReaderProtocol(reader), reader, asyncio.get_running_loop())
     reader.feed_data(pack("!H", len(wire)) + wire)
     reader.feed_eof()
-    streams = listener.Streams(feed, KnownAddresses(), Limits(known_idle=0.1), system_clock)
-    served = asyncio.create_task(streams.accept(reader, writer))
+    limits = Limits(known_idle=0.1)
+    streams = Streams(feed, KnownAddresses(), limits, system_clock)
+    seat = Room(limits).take(ip_address(KEYLESS), ("isp-two",), 0, lambda: None)
+    assert seat is not None
+    served = asyncio.create_task(streams.converse(reader, writer, seat))
     while not feed.sightings and not served.done():
         turns += 1
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ import dns.tsig
 import pytest
 
 from app.subscribers.directory import Directory, KnownKey, NotifyTarget, Subscriber
-from app.transfer.listener import Limits
+from app.transfer.limits import Limits
 from app.transfer.process import Transfer
 from resolver_policy.wire import ZoneVersion
 from tests.wire.feeds import ISP_ONE, LONG_AGO, MadeFeed, client_key, serving
