@@ -37,7 +37,7 @@ class Streams:
         self._known = known
         self._limits = limits
         self._clock = clock
-        self._room = Room(limits)
+        self.room = Room(limits)
         self._tasks: set[asyncio.Task[None]] = set()
         self._renderer = ThreadPoolExecutor(1, "render")
         self._refused = 0
@@ -47,7 +47,7 @@ class Streams:
         """Serve a connection, or drop it at once where there is no room for it."""
         loop = asyncio.get_running_loop()
         names = self._known.names(self._feed.directory, address)
-        seat = self._room.take(address, names, loop.time(), lambda: None)
+        seat = self.room.take(address, names, loop.time(), lambda: None)
         if seat is None:
             self.turn_away(sock, address)
             return
@@ -60,7 +60,7 @@ class Streams:
         """Forget a connection; one whose task was cancelled before it began is still to be closed."""
         self._tasks.discard(task)
         if task.cancelled():
-            self._room.leave(seat)
+            self.room.leave(seat)
             drop(sock)
 
     def turn_away(self, sock: socket.socket, address: Address) -> None:
@@ -89,7 +89,7 @@ class Streams:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
         except (OSError, asyncio.CancelledError):
             sock.close()
-            self._room.leave(seat)
+            self.room.leave(seat)
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         await self.converse(reader, writer, seat)
@@ -105,7 +105,7 @@ class Streams:
             log.exception("a connection of %s was broken off by a fault of ours", seat.address)
             _break_off(writer)
         finally:
-            self._room.leave(seat)
+            self.room.leave(seat)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seat: Seat) -> None:
         idle = self._limits.known_idle if seat.known else self._limits.unknown_idle
@@ -130,7 +130,7 @@ class Streams:
         async with asyncio.timeout(min(self._limits.message, idle)):
             size = int.from_bytes(prefix + await reader.readexactly(1), "big")
             data = None if size > LONGEST_TCP else await reader.readexactly(size)
-        self._room.move(seat, asyncio.get_running_loop().time())
+        self.room.move(seat, asyncio.get_running_loop().time())
         return data
 
     async def _answer(self, writer: asyncio.StreamWriter, exchange: Exchange, seat: Seat, idle: float) -> int:
@@ -142,7 +142,7 @@ class Streams:
                 octets += len(batch)
                 async with asyncio.timeout(idle):
                     await writer.drain()
-                self._room.move(seat, asyncio.get_running_loop().time())
+                self.room.move(seat, asyncio.get_running_loop().time())
                 await asyncio.sleep(0)
             whole = True
         finally:
