@@ -138,8 +138,9 @@ class Streams:
         octets, whole, began = 0, False, time.monotonic()
         try:
             async for batch in self._batches(exchange):
-                writer.write(batch)
                 octets += len(batch)
+                writer.write(batch)
+                del batch
                 async with asyncio.timeout(idle):
                     await writer.drain()
                 self.room.move(seat, asyncio.get_running_loop().time())
@@ -169,8 +170,11 @@ class Streams:
             parts += pack("!H", len(message)), message
             size += len(message)
             if size >= BATCH:
-                yield b"".join(parts)
+                batch = b"".join(parts)
                 parts, size = [], 0
+                del message
+                yield batch
+                del batch
                 if exchange.key is not None and exchange.key not in self._feed.directory.keys:
                     raise ConnectionAbortedError("the key was revoked")
         if parts:

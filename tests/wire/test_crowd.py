@@ -15,7 +15,7 @@ from app.transfer.process import within_files
 from tests.policy.scale import Record, tell
 from tests.policy.zones import SUBTREE, version
 from tests.servers import wait_until
-from tests.wire.clients import connection, query, receive, send, transfer, udp
+from tests.wire.clients import connection, query, receive, send, slow_reader, transfer, udp
 from tests.wire.feeds import KEYED, KEYLESS, STRANGER, MadeFeed, directory, serving
 from tests.wire.served import Apart, apart
 
@@ -74,6 +74,19 @@ def test_message_that_is_not_finished_ends_the_connection_of_a_subscriber_soon(o
         time.sleep(0.8)
         assert not is_open(half)
         assert is_open(silent)
+
+
+def test_subscriber_who_reads_an_octet_now_and_then_is_broken_off() -> None:
+    """Octets that leave no room in any buffer are no progress: a batch must go within the time there is."""
+    zone = version({f"example.name{number:06}.": SUBTREE for number in range(50_000)})
+    feed = MadeFeed({"block.rpz": zone})
+    with serving(feed, Limits(known_idle=1)) as server, slow_reader(server.port) as sock:
+        began = time.monotonic()
+        while not feed.sightings and time.monotonic() - began < 5:
+            sock.recv(1)
+            time.sleep(0.05)
+        assert time.monotonic() - began < 3
+    assert [seen.outcome for seen in feed.sightings] == ["broken off before the end"]
 
 
 def test_stranger_who_dribbles_queries_is_closed_after_a_while() -> None:
