@@ -21,10 +21,14 @@ from app.transfer.feed import Clock, Feed
 from app.transfer.limits import Limits
 from app.transfer.precheck import LONGEST_TCP
 from app.transfer.room import Room, Seat
+from app.transfer.turns import Turns
 
 log = logging.getLogger(__name__)
 
 BATCH = 64 * 1024
+WAITING = 16 * 1024
+"""Octets of a batch that the system has not taken, over which no next batch is made."""
+
 TOLD_EVERY = 10.0
 """Seconds between two log lines about connections that were refused."""
 
@@ -39,6 +43,7 @@ class Streams:
         self._clock = clock
         self.room = Room(limits)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
         self._renderer = ThreadPoolExecutor(1, "render")
         self._refused = 0
         self._told_at = -TOLD_EVERY
@@ -110,9 +115,10 @@ class Streams:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seat: Seat) -> None:
         idle = self._limits.known_idle if seat.known else self._limits.unknown_idle
         peer = Peer(seat.address, tcp=True, idle=idle)
-        writer.transport.set_write_buffer_limits(high=BATCH)
+        writer.transport.set_write_buffer_limits(high=WAITING)
         pace = _Pace(self._limits, asyncio.get_running_loop().time())
         while (data := await self._next(reader, seat, idle)) is not None:
+            await self._turns.take()
             exchange = respond(data, peer, self._feed, self._known, self._clock)
             sent = 0 if exchange is None else await self._answer(writer, exchange, seat, idle)
             if not seat.known:
@@ -144,7 +150,7 @@ class Streams:
                 async with asyncio.timeout(idle):
                     await writer.drain()
                 self.room.move(seat, asyncio.get_running_loop().time())
-                await asyncio.sleep(0)
+                await self._turns.take()
             whole = True
         finally:
             seen = exchange.sighting

@@ -20,7 +20,7 @@ from typing import Any
 
 from app.settings import log_to_stderr
 from app.subscribers.directory import Directory, Subscriber
-from app.transfer.process import Transfer
+from app.transfer.process import Transfer, settle
 from tests.policy.zones import SUBTREE, version
 from tests.wire.feeds import MadeFeed, directory
 
@@ -73,6 +73,7 @@ def main(names: int) -> None:
         _say({"port": server.port})
 
     log_to_stderr()
+    settle()
     Transfer(feed, "127.0.0.1", 0).run(started)
 
 
