@@ -58,7 +58,7 @@ class Room:
         return seat
 
     def move(self, seat: Seat, now: float) -> None:
-        """Note that a connection got on: a message came, or octets of an answer went."""
+        """Note that a connection got on: octets of an answer went."""
         seat.moved_at = now
         for circle in seat.circles:
             circle.move_to_end(seat)

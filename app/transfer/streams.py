@@ -117,7 +117,7 @@ class Streams:
         peer = Peer(seat.address, tcp=True, idle=idle)
         writer.transport.set_write_buffer_limits(high=WAITING)
         pace = _Pace(self._limits, asyncio.get_running_loop().time())
-        while (data := await self._next(reader, seat, idle)) is not None:
+        while (data := await self._next(reader, idle)) is not None:
             await self._turns.take()
             exchange = respond(data, peer, self._feed, self._known, self._clock)
             sent = 0 if exchange is None else await self._answer(writer, exchange, seat, idle)
@@ -127,7 +127,7 @@ class Streams:
             writer.close()
             await writer.wait_closed()
 
-    async def _next(self, reader: asyncio.StreamReader, seat: Seat, idle: float) -> bytes | None:
+    async def _next(self, reader: asyncio.StreamReader, idle: float) -> bytes | None:
         """Read one framed message; None at the end of the stream, or where one is longer than any query."""
         async with asyncio.timeout(idle):
             prefix = await reader.read(1)
@@ -135,9 +135,7 @@ class Streams:
             return None
         async with asyncio.timeout(min(self._limits.message, idle)):
             size = int.from_bytes(prefix + await reader.readexactly(1), "big")
-            data = None if size > LONGEST_TCP else await reader.readexactly(size)
-        self.room.move(seat, asyncio.get_running_loop().time())
-        return data
+            return None if size > LONGEST_TCP else await reader.readexactly(size)
 
     async def _answer(self, writer: asyncio.StreamWriter, exchange: Exchange, seat: Seat, idle: float) -> int:
         """Send all messages and report what became of them; gives the octets sent."""

@@ -1,5 +1,7 @@
 """Many connections at once: shares, a lack of files, peers that vanish."""
 
+import asyncio
+import errno
 import socket
 import time
 from contextlib import ExitStack
@@ -10,8 +12,11 @@ import dns.exception
 import pytest
 
 from app.subscribers.directory import Directory, Subscriber
+from app.transfer.access import KnownAddresses
 from app.transfer.limits import Limits
-from app.transfer.process import within_files
+from app.transfer.listener import Door
+from app.transfer.process import system_clock, within_files
+from app.transfer.streams import Streams
 from tests.policy.scale import Record, tell
 from tests.policy.zones import SUBTREE, version
 from tests.servers import wait_until
@@ -57,7 +62,7 @@ def test_subscriber_with_many_addresses_does_not_take_all_connections() -> None:
 def test_silent_connection_gives_way_to_a_new_one_of_its_subscriber() -> None:
     limits = Limits(per_subscriber=2, gives_way_after=0.2)
     with serving(MadeFeed(known=with_wide()), limits) as server, ExitStack() as stack:
-        silent, other = (hold(stack, server.port, f"127.5.0.{number}") for number in range(2))
+        other, silent = (hold(stack, server.port, f"127.5.0.{number}") for number in range(2))
         time.sleep(0.3)
         send(other, query("SOA").to_wire())
         assert receive(other)
@@ -165,6 +170,31 @@ def test_lack_of_files_costs_no_cpu_and_clients_are_told(record_property: Record
     assert dropped == 60
     assert spent < 0.1
     assert len(log.read_text().splitlines()) < 20
+
+
+class Failing(socket.socket):
+    """A listening socket with a client at its door, which the system does not let in."""
+
+    tried = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tried += 1
+        raise OSError(errno.ENOBUFS, "no buffer space")
+
+
+def test_connections_that_cannot_be_accepted_are_tried_for_now_and_then() -> None:
+    with Failing() as stream, socket.socket() as client:
+        stream.bind(("127.0.0.1", 0))
+        stream.settimeout(0)
+        asyncio.run(_open_door(stream, client))
+        assert 3 <= stream.tried <= 7
+
+
+async def _open_door(stream: Failing, client: socket.socket) -> None:
+    door = Door(stream, Streams(MadeFeed(), KnownAddresses(), Limits(), system_clock))
+    client.connect(stream.getsockname())
+    await asyncio.sleep(0.5)
+    door.close()
 
 
 def _transfers(server: Apart) -> bool:

@@ -64,6 +64,7 @@ acl:
     action: notify
 zone:
   - domain: block.rpz
+    storage: "{directory}"
     master: pulih
     acl: notifies
 """
