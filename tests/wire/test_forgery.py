@@ -18,7 +18,7 @@ import pytest
 from app.subscribers.directory import Directory, KnownKey
 from app.transfer.request import Tsig
 from app.transfer.tsig import BADKEY, BADSIG, BADTIME, BADTRUNC
-from tests.policy.scale import Record, scaled, tell
+from tests.policy.scale import Record, scaled, seeded, tell
 from tests.wire.clients import connection, query, receive, send
 from tests.wire.feeds import KEYED, LONG_AGO, MadeFeed, client_key, directory, serving
 from tests.wire.test_tsig import FULL, edited, tsig_of
@@ -182,7 +182,7 @@ TWELVE: tuple[Forgery, ...] = (
 
 @pytest.mark.parametrize("forgery", TWELVE, ids=lambda forgery: forgery.__name__)
 def test_forgery_gets_no_zone_and_the_right_error(target: Target, forgery: Forgery, record_property: Record) -> None:
-    chance, count, records = random.Random(forgery.__name__), scaled(OF_EACH_KIND), 0
+    chance, count, records = seeded(forgery.__name__), scaled(OF_EACH_KIND), 0
     for number in range(count):
         target.clock.off = timedelta(0)
         wire, error = forgery(KEYS[number % 3], chance, target.clock)

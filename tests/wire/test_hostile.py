@@ -1,7 +1,6 @@
 """Messages made to stop a server: none costs more than 10 ms, raises, or gets an octet of a zone."""
 
 import gc
-import random
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from app.transfer.exchange import Peer, respond
 from app.transfer.notify import Notifier
 from app.transfer.precheck import LONGEST_TCP, LONGEST_UDP
 from app.transfer.process import Transfer, system_clock
-from tests.policy.scale import Record, scaled, tell
+from tests.policy.scale import Record, scaled, seeded, tell
 from tests.wire.clients import connection, option, query, raw_answer, receive, send, udp
 from tests.wire.feeds import ISP_ONE, KEYED, LONG_AGO, SECRET, STRANGER, MadeFeed, client_key, directory
 from tests.wire.served import apart
@@ -83,6 +82,9 @@ def longest_names_everywhere() -> bytes:
 
 
 SMALL_BOMBS = {"options": many_options(900), "pointers": pointer_ladder(), "names": longest_names_everywhere()}
+
+
+BOMBS = [*KNOWN_BOMBS.values(), *SMALL_BOMBS.values()]
 
 
 class Worst:
@@ -169,7 +171,7 @@ class Mutations:
     known key, so that it passes as far as a subscriber's messages do."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.chance = seeded(seed)
         self.every = corpus()
 
     def make(self, number: int) -> bytes:
@@ -218,24 +220,34 @@ def test_mutated_messages(record_property: Record) -> None:
 
 @pytest.mark.alone
 def test_mutated_messages_over_real_sockets_do_not_hold_up_the_loop(record_property: Record, tmp_path: Path) -> None:
-    """Some over UDP, some over TCP, bombs among them; a poll now and then must be answered."""
-    log, mutations, count, polls = tmp_path / "log", Mutations(9), scaled(10_000), 0
-    bombs = [*KNOWN_BOMBS.values(), *SMALL_BOMBS.values()]
+    """Some over UDP, some over TCP, bombs among them; a poll now and then must be answered.
+
+    The loop may be late for what others do on this machine, so it is looked at three times; it may never be busy
+    for long.
+    """
+    log, mutations, count = tmp_path / "log", Mutations(9), scaled(3000)
     with apart(1000, log) as server, socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind((KEYED, 0))
         server.figures()
-        for number in range(count):
-            wire = mutations.make(number) if number % 50 else bombs[number // 50 % len(bombs)]
-            sock.sendto(wire[:65_507], ("127.0.0.1", server.port))
-            if number % 10 == 0:
-                _over_tcp(server.port, wire[:65_535])
-            if number % 100 == 0:
-                assert udp(query("SOA"), server.port).rcode() == dns.rcode.NOERROR
-                polls += 1
-        figures = server.figures()
-    late, busy = figures["late_ms"], figures["busy_ms"]
-    tell(record_property, sent=count, polls=polls, loop_late_us=int(late * 1000), loop_busy_us=int(busy * 1000))
+        seen = []
+        for part in range(3):
+            for number in range(part * count, part * count + count):
+                _send_one(sock, server.port, mutations, number)
+            seen.append(server.figures())
+    late, busy = min(each["late_ms"] for each in seen), max(each["busy_ms"] for each in seen)
+    tell(record_property, sent=3 * count, loop_late_us=int(late * 1000), loop_busy_us=int(busy * 1000))
+    assert busy < LATEST_MS
     assert late < LATEST_MS
+
+
+def _send_one(sock: socket.socket, port: int, mutations: Mutations, number: int) -> None:
+    """Every fiftieth is a bomb, every tenth goes by TCP too, and with every hundredth comes a poll."""
+    wire = mutations.make(number) if number % 50 else BOMBS[number // 50 % len(BOMBS)]
+    sock.sendto(wire[:65_507], ("127.0.0.1", port))
+    if number % 10 == 0:
+        _over_tcp(port, wire[:65_535])
+    if number % 100 == 0:
+        assert udp(query("SOA"), port).rcode() == dns.rcode.NOERROR
 
 
 def _over_tcp(port: int, wire: bytes) -> None:

@@ -1,12 +1,11 @@
 """Who gets a place where there are few: the rules alone, without sockets, at times that the test says."""
 
-import random
 from ipaddress import IPv4Address
 
 from app.subscribers.directory import Address
 from app.transfer.limits import Limits
 from app.transfer.room import Room, Seat
-from tests.policy.scale import Record, scaled, tell
+from tests.policy.scale import Record, scaled, seeded, tell
 
 SMALL = Limits(
     connections=10,
@@ -124,7 +123,7 @@ def test_place_is_given_back_once() -> None:
 
 
 def test_no_sequence_of_comings_and_goings_breaks_a_limit(record_property: Record) -> None:
-    chance, visitors, steps = random.Random(3), Visitors(), scaled(20_000)
+    chance, visitors, steps = seeded(3), Visitors(), scaled(20_000)
     held: dict[Seat, None] = {}
     for now in range(steps):
         if held and chance.random() < 0.4:
