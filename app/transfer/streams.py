@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from struct import pack
@@ -103,14 +104,22 @@ class Streams:
         """Answer whatever comes, until either side ends it; gives up the seat."""
         try:
             await self._converse(reader, writer, seat)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError) as exc:
+        except (OSError, asyncio.IncompleteReadError) as exc:
             log.debug("connection ended: %r", exc)
+            await self._end(writer)
+        except asyncio.CancelledError:
             _break_off(writer)
         except Exception:
             log.exception("a connection of %s was broken off by a fault of ours", seat.address)
             _break_off(writer)
         finally:
             self.room.leave(seat)
+
+    async def _end(self, writer: asyncio.StreamWriter) -> None:
+        """Break off when there is a turn: those that came together are given up together."""
+        with suppress(asyncio.CancelledError):
+            await self._turns.take()
+        _break_off(writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seat: Seat) -> None:
         idle = self._limits.known_idle if seat.known else self._limits.unknown_idle

@@ -19,8 +19,7 @@ from app.transfer.process import Transfer
 from tests.namespaces import counted, filter_packets, in_own_network
 from tests.policy.scale import Record
 from tests.policy.zones import SUBTREE, many_rules, version, zone
-from tests.servers import Server, free_port, named, named_config, wait_until
-from tests.servers_secondaries import knot_config, knotd, nsd, nsd_config
+from tests.servers import Server, find, free_port, named, named_config, running, wait_until
 from tests.wire.feeds import ISP_ONE, SECRET, MadeFeed, directory, serving
 
 REFRESH, SLACK = 5, 2.0
@@ -49,7 +48,15 @@ zone "block.rpz" {{ type secondary; primaries {{ 127.0.0.1 port {primary} key "{
 
 @contextmanager
 def knot(directory: Path, primary: int, port: int) -> Iterator[Server]:
-    statements = f"""key:
+    config = f"""server:
+    rundir: "{directory}"
+    listen: 127.0.0.1@{port}
+log:
+  - target: stderr
+    any: info
+database:
+    storage: "{directory}"
+key:
   - id: {ISP_ONE.name}
     algorithm: hmac-sha256
     secret: {SECRET_TEXT}
@@ -68,13 +75,29 @@ zone:
     master: pulih
     acl: notifies
 """
-    with knotd(directory, knot_config(directory, port, statements), port) as server:
+    file = directory / "knot.conf"
+    file.write_text(config)
+    with running([find("knotd", "knot"), "-c", file], directory, port) as server:
         yield server
 
 
 @contextmanager
-def nsd_(directory: Path, primary: int, port: int) -> Iterator[Server]:
-    statements = f"""key:
+def nsd(directory: Path, primary: int, port: int) -> Iterator[Server]:
+    config = f"""server:
+    server-count: 1
+    ip-address: 127.0.0.1@{port}
+    username: ""
+    chroot: ""
+    database: ""
+    zonesdir: "{directory}"
+    zonelistfile: "{directory}/zone.list"
+    xfrdfile: "{directory}/xfrd.state"
+    xfrdir: "{directory}"
+    cookie-secret-file: ""
+    pidfile: "{directory}/nsd.pid"
+remote-control:
+    control-enable: no
+key:
     name: "{ISP_ONE.name}"
     algorithm: hmac-sha256
     secret: "{SECRET_TEXT}"
@@ -84,11 +107,13 @@ zone:
     allow-notify: 127.0.0.1 {ISP_ONE.name}
     request-xfr: 127.0.0.1@{primary} {ISP_ONE.name}
 """
-    with nsd(directory, nsd_config(directory, port, statements), port) as server:
+    file = directory / "nsd.conf"
+    file.write_text(config)
+    with running([find("nsd", "nsd"), "-d", "-c", file], directory, port) as server:
         yield server
 
 
-SECONDARIES = {"bind": bind, "knot": knot, "nsd": nsd_}
+SECONDARIES = {"bind": bind, "knot": knot, "nsd": nsd}
 
 
 @dataclass
