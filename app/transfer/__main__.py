@@ -10,7 +10,7 @@ from app.errors import SettingInvalid
 from app.settings import Settings, log_to_stderr
 from app.subscribers import directory
 from app.transfer.database_feed import DatabaseFeed
-from app.transfer.process import Transfer, system_clock
+from app.transfer.process import Transfer, settle, system_clock
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def serve(settings: Settings, database: Database) -> None:
     server = Transfer(feed, settings.dns.host, settings.dns.port, stop=stop)
     follower = threading.Thread(target=feed.follow, args=(server.announce, stop), name="follower", daemon=True)
     follower.start()
+    settle()
     server.run()
     stop.set()
     follower.join()

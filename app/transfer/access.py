@@ -11,8 +11,6 @@ from typing import NamedTuple
 from app.subscribers.directory import Address, Directory, KnownKey, Subscriber
 from app.transfer.edns import PROHIBITED, Ede
 
-MOST_REMEMBERED = 10_000
-
 
 class Caller(NamedTuple):
     """Where a query comes from; `key` is what signed it, `subscriber` whom it is from."""
@@ -67,18 +65,35 @@ def _is_of(subscriber: Subscriber, address: Address) -> bool:
 
 
 class KnownAddresses:
-    """Remembers which subscribers an address belongs to, with a key or without, until the directory is another."""
+    """Which subscribers an address belongs to, with a key or without, by the directory in force.
+
+    Anybody may ask from anywhere, so an address never seen before must cost little: one look for each length of
+    prefix that is in use, however many subscribers there are.
+    """
 
     def __init__(self) -> None:
         self._directory: Directory | None = None
-        self._names: dict[Address, tuple[str, ...]] = {}
+        self._names: dict[tuple[int, int], dict[int, tuple[str, ...]]] = {}
 
     def names(self, directory: Directory, address: Address) -> tuple[str, ...]:
         """Give the names of the subscribers; ranges of those that have keys may overlap."""
-        if directory is not self._directory or len(self._names) >= MOST_REMEMBERED:
-            self._directory, self._names = directory, {}
-        names = self._names.get(address)
-        if names is None:
-            names = tuple(each.name for each in directory.subscribers.values() if _is_of(each, address))
-            self._names[address] = names
-        return names
+        if directory is not self._directory:
+            self._directory, self._names = directory, _by_prefix(directory)
+        number = int(address)
+        found: tuple[str, ...] = ()
+        for (bits, shift), names in self._names.items():
+            if bits == address.max_prefixlen:
+                found += names.get(number >> shift, ())
+        return tuple(dict.fromkeys(found)) if len(found) > 1 else found
+
+
+def _by_prefix(directory: Directory) -> dict[tuple[int, int], dict[int, tuple[str, ...]]]:
+    """Arrange ranges by the size of their addresses and how many of its bits they leave open, then by the rest."""
+    names: dict[tuple[int, int], dict[int, tuple[str, ...]]] = {}
+    for subscriber in directory.subscribers.values():
+        for network in subscriber.networks:
+            shift = network.max_prefixlen - network.prefixlen
+            place = names.setdefault((network.max_prefixlen, shift), {})
+            prefix = int(network.network_address) >> shift
+            place[prefix] = (*place.get(prefix, ()), subscriber.name)
+    return names

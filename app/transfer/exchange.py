@@ -77,7 +77,8 @@ class _Query:
             except tsig.TsigError as exc:
                 return self._badly_signed(self.request.tsig, exc)
             self.signer = tsig.Signer(key, self.request.tsig.mac)
-        self.caller = access.identify(self.directory, self.peer.address, key)
+        if key is not None or self.neighbours:
+            self.caller = access.identify(self.directory, self.peer.address, key)
         if edns.is_unknown_version(self.request.edns):
             message = xfr.head(self._ask(), flags=0)
             return Exchange(iter((self._finished(message, extended_rcode=edns.BADVERS),)))

@@ -2,7 +2,7 @@
 
 UDP, with the SOA in the message, signed where the subscriber has a key. Each target of each zone has at most
 one NOTIFY under way: it is repeated with growing pauses until an answer comes, and a newer serial takes its
-place.
+place. However often a zone changes, a target that does not answer is sent at most one a second.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import cast
 
 import dns.rcode
 
-from app.subscribers.directory import KnownKey, NotifyTarget, Subscriber
+from app.subscribers.directory import Address, KnownKey, NotifyTarget, Subscriber
 from app.subscribers.sighting import DONE, Sighting, SightingKind
 from app.transfer import tsig
 from app.transfer.access import address_of
@@ -28,6 +28,10 @@ from resolver_policy.wire import TYPE_SOA, ZoneVersion, wire_name
 log = logging.getLogger(__name__)
 
 PAUSES = (1, 2, 4, 8, 15, 30, 60, 60)
+CLOSEST = 1.0
+"""Seconds between a NOTIFY that was not answered and the next one to the same target."""
+
+AT_ONCE = 32
 AA = 0x0400
 RCODE = 0xF
 
@@ -38,7 +42,6 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 class _Sent:
     """One NOTIFY that waits for its answer."""
 
-    address: SocketAddress
     question: bytes
     key: KnownKey | None
     mac: bytes
@@ -46,44 +49,75 @@ class _Sent:
 
 
 @dataclass(slots=True)
+class _Telling:
+    """What one target is being told of one zone; `sent_at` is when it was last sent something, by the loop's time."""
+
+    serial: int
+    sent_at: float
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
 class Notifier:
-    """Sends NOTIFYs and takes their answers. `send` is that of the UDP socket, once there is one."""
+    """Sends NOTIFYs and takes their answers. `send` is that of the UDP socket, once there is one; `family` is
+    the socket's, and names of the other family are written as it understands them."""
 
     feed: Feed
     clock: Clock
     pauses: tuple[float, ...] = PAUSES
     send: Callable[[bytes, SocketAddress], None] | None = None
-    _sent: dict[int, _Sent] = field(default_factory=dict)
-    _tasks: dict[tuple[str, NotifyTarget], tuple[int, asyncio.Task[None]]] = field(default_factory=dict)
+    family: int = socket.AF_INET
+    _sent: dict[tuple[int, Address, int], _Sent] = field(default_factory=dict)
+    _tellings: dict[tuple[str, NotifyTarget], _Telling] = field(default_factory=dict)
+    _rounds: set[asyncio.Task[None]] = field(default_factory=set)
 
     def announce(self, zone: str) -> None:
         """Tell every target of every subscriber the serial that this zone has now."""
         version = self.feed.zones.get(zone)
-        if version is None:
-            return
-        for subscriber in self.feed.directory.subscribers.values():
-            for target in subscriber.targets:
-                self._begin(subscriber, target, version)
+        if version is not None:
+            round_ = asyncio.get_running_loop().create_task(self._round(version))
+            self._rounds.add(round_)
+            round_.add_done_callback(self._rounds.discard)
+
+    async def _round(self, version: ZoneVersion) -> None:
+        """Begin with a few targets in each turn of the loop: signing for a thousand takes a while."""
+        subscribers = self.feed.directory.subscribers.values()
+        everyone = [(subscriber, target) for subscriber in subscribers for target in subscriber.targets]
+        for number, (subscriber, target) in enumerate(everyone, 1):
+            self._begin(subscriber, target, version)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _begin(self, subscriber: Subscriber, target: NotifyTarget, version: ZoneVersion) -> None:
         place = (version.origin, target)
-        serial, task = self._tasks.get(place, (None, None))
-        if task is not None and not task.done():
-            if serial == version.serial:
-                return
-            task.cancel()
-        task = asyncio.get_running_loop().create_task(self._tell(subscriber, target, version))
-        self._tasks[place] = (version.serial, task)
+        before = self._tellings.get(place)
+        if before is not None and before.serial >= version.serial:
+            return
+        telling = _Telling(version.serial, -CLOSEST)
+        if before is not None and before.task is not None:
+            before.task.cancel()
+            telling.sent_at = before.sent_at
+        telling.task = asyncio.get_running_loop().create_task(self._tell(subscriber, target, version, telling))
+        telling.task.add_done_callback(lambda _: self._over(place, telling))
+        self._tellings[place] = telling
+
+    def _over(self, place: tuple[str, NotifyTarget], telling: _Telling) -> None:
+        if self._tellings.get(place) is telling:
+            del self._tellings[place]
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = [task for _, task in self._tasks.values()]
+        tasks = [telling.task for telling in self._tellings.values() if telling.task is not None]
+        tasks += self._rounds
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, subscriber: Subscriber, target: NotifyTarget, version: ZoneVersion) -> None:
-        outcome = await self._outcome(subscriber, target, version)
+    async def _tell(
+        self, subscriber: Subscriber, target: NotifyTarget, version: ZoneVersion, telling: _Telling
+    ) -> None:
+        await asyncio.sleep(telling.sent_at + CLOSEST - asyncio.get_running_loop().time())
+        outcome = await self._outcome(subscriber, target, version, telling)
         log.info("NOTIFY %s %d to %s:%d: %s", version.origin, version.serial, target.host, target.port, outcome)
         self.feed.seen(
             Sighting(
@@ -97,15 +131,20 @@ class Notifier:
             )
         )
 
-    async def _outcome(self, subscriber: Subscriber, target: NotifyTarget, version: ZoneVersion) -> str:
+    async def _outcome(
+        self, subscriber: Subscriber, target: NotifyTarget, version: ZoneVersion, telling: _Telling
+    ) -> str:
         """Repeat until there is an answer. A subscriber between two keys may know either: they take turns."""
         reason = "no answer"
         for attempt, pause in enumerate(self.pauses):
+            if subscriber.name not in self.feed.directory.subscribers:
+                return "the subscriber was removed"
             keys = self._keys_of(subscriber)
             if subscriber.keyed and not keys:
                 return "no key is valid"
+            telling.sent_at = asyncio.get_running_loop().time()
             try:
-                address = await _resolved(target)
+                address = await _resolved(target, self.family)
                 rcode = await self._once(address, keys[attempt % len(keys)] if keys else None, version, pause)
             except OSError as exc:
                 reason = exc.strerror or str(exc)
@@ -125,7 +164,8 @@ class Notifier:
         self, address: SocketAddress, key: KnownKey | None, version: ZoneVersion, pause: float
     ) -> int | None:
         """Send once and wait for the answer; None where none came."""
-        identity = self._free_id()
+        identity = secrets.randbelow(0x10000)
+        place = (identity, address_of(address[0]), address[1])
         question = wire_name(version.origin) + pack("!HH", TYPE_SOA, CLASS_IN)
         message = pack("!6H", identity, NOTIFY << 11 | AA, 1, 1, 0, 0) + question
         message += version.zone.soa.record(version.serial)
@@ -134,7 +174,7 @@ class Notifier:
             signer = tsig.Signer(key)
             message, mac = signer.sign(message, self.clock()), signer.prior
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._sent[identity] = _Sent(address, question, key, mac, future)
+        self._sent[place] = _Sent(question, key, mac, future)
         try:
             if self.send is not None:
                 self.send(message, address)
@@ -143,12 +183,7 @@ class Notifier:
         except TimeoutError:
             return None
         finally:
-            del self._sent[identity]
-
-    def _free_id(self) -> int:
-        while (identity := secrets.randbelow(0x10000)) in self._sent:
-            pass
-        return identity
+            self._sent.pop(place, None)
 
     def take(self, data: bytes, addr: SocketAddress) -> bool:
         """Take a datagram if it says that it answers a NOTIFY; one that answers none of ours is dropped."""
@@ -156,8 +191,8 @@ class Notifier:
             header = precheck_notify_answer(data)
         except UnusableError:
             return False
-        sent = self._sent.get(header.id)
-        if sent is None or sent.rcode.done() or not _is_from(sent.address, addr):
+        sent = self._sent.get((header.id, address_of(addr[0]), addr[1]))
+        if sent is None or sent.rcode.done():
             return True
         try:
             answer = parse(data, header)
@@ -178,7 +213,7 @@ class Notifier:
         try:
             tsig.verify(data, answer.tsig, {sent.key.name: sent.key}, self.clock(), sent.mac)
         except tsig.TsigError as exc:
-            log.warning("NOTIFY answered by %s: %s", sent.address[0], exc)
+            log.warning("NOTIFY answered with a signature that does not hold: %s", exc)
             return False
         except MalformedError:
             return False
@@ -189,11 +224,15 @@ def _age(key: KnownKey) -> float:
     return key.valid_from.timestamp()
 
 
-def _is_from(address: SocketAddress, addr: SocketAddress) -> bool:
-    return address_of(address[0]) == address_of(addr[0]) and address[1] == addr[1]
-
-
-async def _resolved(target: NotifyTarget) -> SocketAddress:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_DGRAM)
+async def _resolved(target: NotifyTarget, family: int) -> SocketAddress:
+    """Find an address that a socket of this family sends to; only a name, not an address, takes another thread."""
+    flags = socket.AI_V4MAPPED | socket.AI_ADDRCONFIG if family == socket.AF_INET6 else 0
+    try:
+        found = socket.getaddrinfo(
+            target.host, target.port, family, socket.SOCK_DGRAM, flags=socket.AI_V4MAPPED | socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            target.host, target.port, family=family, type=socket.SOCK_DGRAM, flags=flags
+        )
     return cast(SocketAddress, found[0][4])

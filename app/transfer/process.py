@@ -1,28 +1,40 @@
 """The transfer process: its clock, its loop, and its way to begin and to end."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from app.transfer import listener
 from app.transfer.access import KnownAddresses
 from app.transfer.feed import Clock, Feed
-from app.transfer.listener import Datagrams, Limits, Streams
+from app.transfer.limits import Limits
+from app.transfer.listener import Datagrams, Door
 from app.transfer.notify import Notifier
+from app.transfer.streams import Streams
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
+FILES_FOR_OURSELVES = 128
 
 
 def system_clock() -> datetime:
     """The one place in this room where the time is asked for."""
     return datetime.now(UTC)
+
+
+def settle() -> None:
+    """Leave what is loaded by now out of every later garbage collection, which would hold up the loop for tens of
+    milliseconds: modules stay as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 class Transfer:
@@ -78,7 +90,7 @@ class Transfer:
             if self._stopping.is_set():
                 return
             await asyncio.sleep(POLL_SECONDS)
-        _raise_file_limit()
+        self._limits = within_files(self._limits, _raise_file_limit())
         datagram, stream = listener.bind(self._host, self.port, self._limits)
         self.port = stream.getsockname()[1]
         known = KnownAddresses()
@@ -86,12 +98,12 @@ class Transfer:
         transport, _ = await loop.create_datagram_endpoint(
             lambda: Datagrams(self._feed, known, self._notifier, self._clock), sock=datagram
         )
-        server = await listener.listen(streams, stream)
+        door = Door(stream, streams)
         self._loop = loop
         try:
             await self._until_stopped(started)
         finally:
-            server.close()
+            door.close()
             transport.close()
             await self._notifier.close()
             await streams.close()
@@ -108,10 +120,21 @@ class Transfer:
             self._stopping.set()
 
 
-def _raise_file_limit() -> None:
-    """Allow as many open connections as the system lets us have."""
+def _raise_file_limit() -> int:
+    """Allow as many open files as the system lets us have, and say how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def within_files(limits: Limits, files: int) -> Limits:
+    """Keep connections to what the files of this process allow, so that the database is never short of one."""
+    if files == resource.RLIM_INFINITY or files >= limits.connections + FILES_FOR_OURSELVES:
+        return limits
+    connections = max(1, files - FILES_FOR_OURSELVES)
+    log.warning("at most %d files may be open, so at most %d connections: raise LimitNOFILE", files, connections)
+    unknown = min(limits.unknown_connections, connections // 4)
+    return replace(limits, connections=connections, unknown_connections=unknown)
 
 
 def run(

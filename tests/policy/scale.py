@@ -1,6 +1,7 @@
-"""How much the random tests do: constants, multiplied by PULIH_TEST_SCALE, and told with what they found."""
+"""How much the random tests do (PULIH_TEST_SCALE), by what chance (PULIH_TEST_SEED), and what they tell."""
 
 import os
+import random
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,11 @@ Record = Callable[[str, object], None]
 
 def scaled(count: int) -> int:
     return max(1, round(count * float(os.environ.get("PULIH_TEST_SCALE", "1"))))
+
+
+def seeded(seed: object) -> random.Random:
+    """Chance that is the same in each run, and another in each where PULIH_TEST_SEED says so (`make soak`)."""
+    return random.Random(f"{seed} {os.environ.get('PULIH_TEST_SEED', '')}")
 
 
 def tell(record_property: Record, **counts: int) -> None:

@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.rrset
 import dns.tsig
 
-from tests.wire.feeds import KEYED
+from tests.wire.feeds import KEYED, KEYLESS
 
 TIMEOUT = 5
 
@@ -121,3 +121,26 @@ def raw_answer(wire: bytes, port: int, source: str = KEYED) -> bytes:
             return sock.recv(65535)
         except TimeoutError:
             return b""
+
+
+@contextmanager
+def slow_reader(port: int, source: str = KEYLESS, key: dns.tsig.Key | None = None) -> Iterator[socket.socket]:
+    """A client with a small buffer that has asked for the zone and reads nothing."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        sock.bind((source, 0))
+        sock.settimeout(20)
+        sock.connect(("127.0.0.1", port))
+        send(sock, query("AXFR", key=key).to_wire())
+        yield sock
+
+
+def records_read(sock: socket.socket, enough: int) -> int:
+    """How many records come, until there are enough or the connection is closed."""
+    count = 0
+    while count < enough:
+        message = receive(sock)
+        if not message:
+            break
+        count += int.from_bytes(message[6:8], "big")
+    return count

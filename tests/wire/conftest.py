@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from app.transfer.process import Transfer
+from resolver_policy.wire import ZoneVersion
+from tests.policy.zones import SUBTREE, version
 from tests.wire.feeds import MadeFeed, serving
+
+NAMES = 200_000
 
 
 @pytest.fixture
@@ -17,3 +21,9 @@ def feed() -> MadeFeed:
 def server(feed: MadeFeed) -> Iterator[Transfer]:
     with serving(feed) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def large_zone() -> ZoneVersion:
+    """Nine megabytes: more than any buffer on the way takes."""
+    return version({f"example.name{number:07}.": SUBTREE for number in range(NAMES)}, serial=5)

@@ -14,7 +14,7 @@ import dns.tsig
 from app.subscribers.directory import Directory, KnownKey, NotifyTarget, Subscriber
 from app.subscribers.sighting import Sighting
 from app.transfer.feed import Clock
-from app.transfer.listener import Limits
+from app.transfer.limits import Limits
 from app.transfer.process import Transfer, system_clock
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.wire import ZoneVersion
@@ -75,7 +75,8 @@ def serving(
     """A server in a thread of its own, on a port of its own choice; nothing may be logged as an error."""
     ready, server = threading.Event(), Transfer(feed, host, port, limits=limits, clock=clock)
     bugs = _Errors()
-    logging.getLogger("asyncio").addHandler(bugs)
+    for name in WATCHED:
+        logging.getLogger(name).addHandler(bugs)
     thread = threading.Thread(target=server.run, args=(lambda _: ready.set(),), daemon=True)
     thread.start()
     try:
@@ -84,13 +85,17 @@ def serving(
     finally:
         server.stop()
         thread.join(10)
-        logging.getLogger("asyncio").removeHandler(bugs)
+        for name in WATCHED:
+            logging.getLogger(name).removeHandler(bugs)
     assert not thread.is_alive()
     assert not bugs.messages
 
 
+WATCHED = ("asyncio", "app.transfer")
+
+
 class _Errors(logging.Handler):
-    """Collects what asyncio says of exceptions that nobody caught."""
+    """Collects what is said of exceptions that nobody expected."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -1,12 +1,14 @@
 """Who a client is, and what it may have."""
 
-from ipaddress import ip_address, ip_network
+import random
+import time
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 
-from app.subscribers.directory import Directory, Subscriber
-from app.transfer import access
+from app.subscribers.directory import Address, Directory, Network, Subscriber
 from app.transfer.access import Caller, KnownAddresses, address_of, identify, refuse_soa, refuse_transfer
+from tests.policy.scale import Record, scaled, tell
 from tests.wire.feeds import ISP_ONE, KEYED, KEYLESS, STRANGER, directory
 
 ALL = directory()
@@ -56,12 +58,45 @@ def test_addresses_are_those_of_the_directory_in_force() -> None:
     assert known.names(other, ip_address(STRANGER)) == ("wide",)
 
 
-def test_addresses_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "MOST_REMEMBERED", 10)
-    known = KnownAddresses()
-    for number in range(100):
-        known.names(ALL, ip_address(0x7F000100 + number))
-        assert len(vars(known)["_names"]) <= 10
+def test_addresses_are_found_as_the_ranges_say(record_property: Record) -> None:
+    """The look by prefix against the plain reading of every range, IPv4 and IPv6, overlapping as they may."""
+    chance = random.Random(5)
+    subscribers = [Subscriber(f"isp-{number}", _networks(chance), (), keyed=True) for number in range(40)]
+    known, all_of_them = KnownAddresses(), Directory({each.name: each for each in subscribers}, {})
+    found = 0
+    for _ in range(scaled(2000)):
+        address = chance.choice((_v4, _v6))(chance)
+        plainly = {each.name for each in subscribers if any(address in network for network in each.networks)}
+        names = known.names(all_of_them, address)
+        assert (set(names), len(names)) == (plainly, len(plainly))
+        found += bool(plainly)
+    tell(record_property, addresses=scaled(2000), of_subscribers=found)
+
+
+def _v4(chance: random.Random) -> Address:
+    return IPv4Address(0x0A000000 + chance.getrandbits(12))
+
+
+def _v6(chance: random.Random) -> Address:
+    return IPv6Address((0x20010DB8 << 96) + chance.getrandbits(12))
+
+
+def _networks(chance: random.Random) -> tuple[Network, ...]:
+    v4 = [ip_network(f"{_v4(chance)}/{chance.randint(23, 32)}", strict=False) for _ in range(2)]
+    v6 = [ip_network(f"{_v6(chance)}/{chance.randint(119, 128)}", strict=False) for _ in range(2)]
+    return (*v4, *v6)
+
+
+def test_stranger_costs_the_same_however_many_subscribers_there_are() -> None:
+    """Anybody may send datagrams from addresses of their choice."""
+    networks = (ip_network(f"10.{number // 256}.{number % 256}.0/24") for number in range(4000))
+    subscribers = {f"isp-{n}": Subscriber(f"isp-{n}", (each,), (), keyed=True) for n, each in enumerate(networks)}
+    known, many, stranger = KnownAddresses(), Directory(subscribers, {}), ip_address("192.0.2.1")
+    assert known.names(many, ip_address("10.1.2.3")) == ("isp-258",)
+    began = time.thread_time()
+    for _ in range(1000):
+        known.names(many, stranger)
+    assert time.thread_time() - began < 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """NOTIFY, received by plain sockets that answer as they are told."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -15,10 +16,12 @@ import dns.tsig
 import pytest
 
 from app.subscribers.directory import Directory, KnownKey, NotifyTarget, Subscriber
-from app.transfer.listener import Limits
+from app.subscribers.sighting import Sighting
+from app.transfer.limits import Limits
 from app.transfer.process import Transfer
 from resolver_policy.wire import ZoneVersion
-from tests.wire.feeds import ISP_ONE, LONG_AGO, MadeFeed, client_key, serving
+from tests.wire.clients import query, udp
+from tests.wire.feeds import ISP_ONE, LONG_AGO, MadeFeed, client_key, serving, small_zone
 
 QUICK = Limits(notify_pauses=(0.2, 0.2, 0.2))
 PATIENT = Limits(notify_pauses=(30,))
@@ -31,11 +34,19 @@ class Target:
         self.sock = sock
         self.place = NotifyTarget("127.0.0.1", sock.getsockname()[1])
         self.sender: tuple[str, int] = ("", 0)
+        self.wires: list[bytes] = []
 
     def take(self, timeout: float = 5) -> bytes:
         self.sock.settimeout(timeout)
         wire, self.sender = self.sock.recvfrom(65535)
+        self.wires.append(wire)
         return wire
+
+    def all(self, until: float) -> Iterator[bytes]:
+        """What comes until then."""
+        while (left := until - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                yield self.take(left)
 
     def is_quiet(self, within: float = 0.5) -> bool:
         try:
@@ -154,6 +165,105 @@ def test_serial_under_way_is_not_sent_twice() -> None:
         for _ in range(5):
             server.announce("block.rpz")
         assert place.is_quiet()
+
+
+def test_storm_reaches_a_target_that_does_not_answer_once_a_second_with_the_newest() -> None:
+    """A hundred serials in a second and a half: the first, what is newest a second later, and the last."""
+    with notifying(limits=PATIENT) as (server, feed, place):
+        began = time.monotonic()
+        assert serial_in(place.take()) == 11
+        for _ in range(100):
+            next_version(feed)
+            server.announce("block.rpz")
+            time.sleep(0.015)
+        serials = [serial_in(wire) for wire in place.all(until=began + 2.5)]
+        assert len(serials) == 2
+        assert serials[-1] == 111
+        place.answer(place.wires[-1])
+        assert feed.wait_for(lambda sighting: sighting.kind == "notify").sent_serial == 111
+        assert [seen.outcome for seen in feed.sightings] == ["done"]
+
+
+def test_target_that_answers_is_told_each_serial_at_once() -> None:
+    with notifying(limits=PATIENT) as (server, feed, place):
+        place.answer(place.take())
+        for serial in range(12, 15):
+            feed.wait_for(_told(serial - 1))
+            next_version(feed)
+            began = time.monotonic()
+            server.announce("block.rpz")
+            wire = place.take()
+            assert serial_in(wire) == serial
+            assert time.monotonic() - began < 0.5
+            place.answer(wire)
+
+
+def _told(serial: int) -> Callable[[Sighting], bool]:
+    return lambda sighting: sighting.sent_serial == serial
+
+
+def test_older_version_never_takes_the_place_of_a_newer() -> None:
+    with notifying(limits=QUICK) as (server, feed, place):
+        place.take()
+        next_version(feed)
+        server.announce("block.rpz")
+        time.sleep(0.1)
+        feed.zones = {"block.rpz": small_zone()}
+        server.announce("block.rpz")
+        assert serial_in([*place.all(until=time.monotonic() + 1.5)][-1]) == 12
+
+
+def test_each_of_a_thousand_targets_is_told_and_the_loop_goes_on() -> None:
+    """One socket takes what is sent to any address of this network."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+        sock.bind(("0.0.0.0", 0))
+        sock.settimeout(5)
+        hosts = [f"127.21.{number // 250}.{number % 250 + 1}" for number in range(1000)]
+        places = tuple(NotifyTarget(host, sock.getsockname()[1]) for host in hosts)
+        subscriber = Subscriber("isp-one", (ip_network("127.0.0.1/32"),), places, keyed=True)
+        feed = MadeFeed(known=Directory({"isp-one": subscriber}, {ISP_ONE.name: ISP_ONE}))
+        sock.setsockopt(socket.IPPROTO_IP, 8, 1)
+        with serving(feed, PATIENT) as server:
+            longest, told = 0.0, set[str]()
+            deadline = time.monotonic() + 10
+            while len(told) < len(hosts) and time.monotonic() < deadline:
+                began = time.monotonic()
+                udp(query("SOA"), server.port)
+                longest = max(longest, time.monotonic() - began)
+                told |= set(_addressees(sock))
+    assert told == set(hosts)
+    assert longest < 0.5
+
+
+def _addressees(sock: socket.socket) -> Iterator[str]:
+    """The addresses that what waits in a socket was sent to (IP_PKTINFO)."""
+    sock.settimeout(0.01)
+    while True:
+        try:
+            _, ancillary, _, _ = sock.recvmsg(2048, 100)
+        except TimeoutError:
+            return
+        yield socket.inet_ntoa(ancillary[0][2][8:12])
+
+
+def test_subscriber_that_is_removed_is_told_nothing_more() -> None:
+    with notifying(limits=Limits(notify_pauses=(0.3,) * 3)) as (_, feed, place):
+        place.take()
+        feed.directory = Directory({}, {})
+        seen = feed.wait_for(lambda sighting: sighting.kind == "notify")
+        assert seen.outcome == "the subscriber was removed"
+        assert place.is_quiet()
+
+
+def test_server_of_both_families_notifies_an_ipv4_target() -> None:
+    with target() as place:
+        feed = MadeFeed(known=known(place.place))
+        with serving(feed, QUICK, host="::") as server:
+            wire = place.take()
+            assert place.sender == ("127.0.0.1", server.port)
+            place.answer(wire)
+            assert feed.wait_for(lambda sighting: sighting.kind == "notify").outcome == "done"
 
 
 def test_zone_that_is_not_served_is_not_announced() -> None:
