@@ -1,0 +1,209 @@
+"""Databases that know less than was shown: an older copy put back, and a cut between two writes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app.db import Database
+from app.journal import queries
+from app.main import make_publisher
+from app.publication import zones
+from app.publication.follower import Follower
+from app.publication.marks import Marks
+from app.publication.models import Zone, ZoneSerial
+from app.publication.publisher import Publisher
+from app.settings import Settings
+from resolver_policy.targets import Decision, Match, Target
+from tests.publication.worlds import World
+from tests.service import NOW, ZONE
+
+UNIX_NOW = int(NOW.timestamp())
+NAMES = [Target(f"n{number}.example", Match.EXACT, Decision.BLOCK) for number in range(50)]
+
+
+def serials(database: Database, zone: str = ZONE) -> list[int]:
+    """Every serial that a zone ever had, oldest first."""
+    with database.read() as session:
+        query = select(ZoneSerial.serial).join(Zone, Zone.id == ZoneSerial.zone_id).where(Zone.name == zone)
+        return list(session.scalars(query.order_by(ZoneSerial.release_id)))
+
+
+def change(world: World, number: int) -> dict[str, int]:
+    """Block one more name, and publish."""
+    world.add([NAMES[number]])
+    return world.publish()
+
+
+def restarted(world: World, *, zones: str = "block.rpz=nxdomain") -> Publisher:
+    """Another publisher on the same database, started with these zones."""
+    publisher = make_publisher(Settings(data_dir=data_dir(world), zones=zones), world.database)
+    publisher.start(world.clock())
+    return publisher
+
+
+def data_dir(world: World) -> Path:
+    path = world.database.engine.url.database
+    assert path is not None
+    return Path(path).parent
+
+
+def snapshot(world: World) -> Path:
+    """A backup of the database as it is now."""
+    backup = data_dir(world) / "backup.db"
+    with world.database.engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql(f"VACUUM INTO '{backup}'")
+        connection.exec_driver_sql("BEGIN")
+    return backup
+
+
+def restore(world: World, backup: Path) -> World:
+    """Put a backup in the database's place; the marks stay, as they lie outside of it."""
+    world.database.close()
+    for name in ("pulih.db-wal", "pulih.db-shm"):
+        (data_dir(world) / name).unlink(missing_ok=True)
+    shutil.copy(backup, data_dir(world) / "pulih.db")
+    database = Database(f"sqlite:///{data_dir(world) / 'pulih.db'}")
+    publisher = make_publisher(Settings(data_dir=data_dir(world)), database)
+    return World(database, publisher, world.clock, world.template)
+
+
+def test_a_restored_older_database_goes_on_above_everything_that_was_shown(world: World, follower: Follower) -> None:
+    change(world, 0)
+    backup = snapshot(world)
+    for number in (1, 2, 3):
+        change(world, number)
+    with world.database.read() as session:
+        follower.refresh(session)
+    shown = follower.zones[ZONE].serial
+
+    restored = restore(world, backup)
+    restored.publisher.start(NOW)
+
+    assert serials(restored.database)[-1] == shown + 1
+    with restored.database.read() as session:
+        assert follower.refresh(session) == (ZONE,)
+        assert follower.zones[ZONE].serial == shown + 1
+        assert [key for key, _ in follower.zones[ZONE].rules()] == ["example.n0."]
+    restored.database.close()
+
+
+def test_a_restored_older_database_is_recorded(world: World) -> None:
+    backup = snapshot(world)
+    shown = change(world, 0)[ZONE]
+    restored = restore(world, backup)
+    restored.publisher.start(NOW)
+
+    with restored.database.read() as session:
+        event = queries.document(queries.page(session, limit=500)[-1])
+    assert (event["type"], event["facts"]) == (
+        "zone.serials_moved_forward",
+        {"zone": ZONE, "shown": shown, "known": UNIX_NOW},
+    )
+    restored.database.close()
+
+
+def test_serials_of_another_past_are_no_start_for_an_increment(world: World) -> None:
+    backup = snapshot(world)
+    change(world, 0)
+    restored = restore(world, backup)
+    restored.publisher.start(NOW)
+
+    with restored.database.read() as session:
+        zone = zones.by_name(session, ZONE)
+        newest = zones.head(session)
+        assert newest is not None
+        assert zone.epoch_release_id == newest.id
+    restored.database.close()
+
+
+def test_a_follower_serves_nothing_of_a_database_that_is_behind_what_it_has_shown(
+    world: World, follower: Follower
+) -> None:
+    backup = snapshot(world)
+    change(world, 0)
+    with world.database.read() as session:
+        follower.refresh(session)
+    shown = follower.zones[ZONE]
+
+    restored = restore(world, backup)
+    with restored.database.read() as session:
+        assert follower.refresh(session) == ()
+
+    assert follower.zones[ZONE] is shown
+    restored.database.close()
+
+
+def test_a_follower_that_starts_on_a_database_that_is_behind_waits_for_the_publisher(
+    world: World, settings: Settings, follower: Follower
+) -> None:
+    backup = snapshot(world)
+    change(world, 0)
+    with world.database.read() as session:
+        follower.refresh(session)
+    restored = restore(world, backup)
+    fresh = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), restored.database.read)
+    with restored.database.read() as session:
+        assert fresh.refresh(session) == ()
+    assert fresh.zones == {}
+
+    restored.publisher.start(NOW)
+
+    with restored.database.read() as session:
+        assert fresh.refresh(session) == (ZONE,)
+    restored.database.close()
+
+
+def test_a_follower_does_not_go_on_from_a_past_that_the_database_does_not_have(
+    world: World, follower: Follower
+) -> None:
+    """Restored, and then as many releases as before: numbers of releases alone would not tell the difference."""
+    change(world, 0)
+    backup = snapshot(world)
+    for number in (1, 2, 3):
+        change(world, number)
+    with world.database.read() as session:
+        follower.refresh(session)
+    restored = restore(world, backup)
+    restored.held = [held for held in world.held if NAMES[0] in held.targets]
+    restored.publisher.start(NOW)
+    for number in range(10, 20):
+        change(restored, number)
+
+    with restored.database.read() as session:
+        follower.refresh(session)
+    assert dict(follower.zones[ZONE].rules()) == restored.rules()
+    restored.database.close()
+
+
+def test_a_crash_between_commit_and_mark_is_made_good_at_the_next_start(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = Marks(settings.data_dir / "marks", "publisher")
+    with monkeypatch.context() as patched:
+        patched.setattr(Marks, "raise_to", _power_cut)
+        with pytest.raises(OSError, match="power"):
+            change(world, 0)
+    assert serials(world.database)[-1] == marks.own(ZONE) + 1
+
+    restarted(world)
+
+    assert serials(world.database)[-1] == marks.own(ZONE)
+
+
+def _power_cut(_marks: Marks, _zone: str, _serial: int) -> None:
+    raise OSError("power cut")
+
+
+def test_the_mark_is_never_behind_what_a_follower_serves(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), world.database.read)
+    monkeypatch.setattr(Marks, "raise_to", _power_cut)
+
+    with world.database.read() as session, pytest.raises(OSError, match="power"):
+        follower.refresh(session)
+
+    assert follower.zones == {}
