@@ -5,6 +5,7 @@ Where a server is not installed a test is skipped and says so; where CI=true is 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -100,7 +101,12 @@ def running(
     log_file = directory / f"{own_binary.name}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [own_binary, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [own_binary, *arguments],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
     server = Server(process, port, directory, log_file)
     try:
@@ -124,7 +130,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its children with it (NSD has some)
         process.wait(10)
 
 
