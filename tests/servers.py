@@ -151,8 +151,8 @@ controls {{ }};
 
 
 @contextmanager
-def named(directory: Path, config: str, port: int) -> Iterator[Server]:
-    """BIND, started with exactly this configuration, answering at `port`."""
+def named(directory: Path, config: str, port: int, debug: int = 0) -> Iterator[Server]:
+    """BIND, started with exactly this configuration, answering at `port`; `debug` 3 tells of each transfer's kind."""
     binary = find("named", "bind9")
     file = directory / "named.conf"
     file.write_text(config)
@@ -165,5 +165,5 @@ def named(directory: Path, config: str, port: int) -> Iterator[Server]:
     )
     if checked.returncode != 0:
         pytest.fail(f"named-checkconf refuses the configuration:\n{checked.stdout}{checked.stderr}\n{config}")
-    with running([binary, "-g", "-n", "1", "-c", file], directory, port) as server:
+    with running([binary, "-g", "-d", str(debug), "-n", "1", "-c", file], directory, port) as server:
         yield server

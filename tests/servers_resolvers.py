@@ -32,7 +32,7 @@ def unbound_config(directory: Path, port: int, upstream: int, statements: str) -
     pidfile: ""
     use-syslog: no
     logfile: ""
-    verbosity: 2
+    verbosity: 4
     interface: 127.0.0.1
     port: {port}
     do-ip6: no

@@ -9,10 +9,10 @@ from tests.servers_resolvers import checked
 
 
 def knot_config(directory: Path, port: int, statements: str) -> str:
-    """A whole knot.conf that keeps to `directory` and 127.0.0.1."""
+    """A whole knot.conf that keeps to `directory`; it listens on 127.0.0.1, unless `statements` say where."""
+    listen = "" if "listen:" in statements else f"\n    listen: 127.0.0.1@{port}"
     return f"""server:
-    rundir: "{directory}"
-    listen: 127.0.0.1@{port}
+    rundir: "{directory}"{listen}
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1
@@ -20,7 +20,10 @@ log:
   - target: stderr
     any: debug
 database:
-    storage: "{directory}/db"
+    storage: "{directory}"
+template:
+  - id: default
+    storage: "{directory}"
 {statements}
 """
 
@@ -37,11 +40,10 @@ def knotd(directory: Path, config: str, port: int) -> Iterator[Server]:
 
 
 def nsd_config(directory: Path, port: int, statements: str) -> str:
-    """A whole nsd.conf that keeps to `directory` and 127.0.0.1."""
+    """A whole nsd.conf that keeps to `directory`; it listens on 127.0.0.1, unless `statements` say where."""
+    listen = "" if "ip-address:" in statements else f"\n    ip-address: 127.0.0.1@{port}"
     return f"""server:
-    server-count: 1
-    ip-address: 127.0.0.1
-    port: {port}
+    server-count: 1{listen}
     username: ""
     chroot: ""
     database: ""
