@@ -59,11 +59,14 @@ def unbound(directory: Path, config: str, port: int) -> Iterator[Server]:
         yield server
 
 
-def pdns_recursor_config(directory: Path, port: int, upstream: int, settings: str) -> str:
-    """A whole recursor.conf (the form of 4.x and 5.0)."""
+def pdns_recursor_config(port: int, upstream: int, settings: str) -> str:
+    """A whole recursor.conf (the form of 4.x and 5.0).
+
+    Its control socket has a relative path: a whole one, in a test's directory, is longer than a socket's may be.
+    """
     return f"""local-address=127.0.0.1
 local-port={port}
-socket-dir={directory}
+socket-dir=.
 daemon=no
 write-pid=no
 disable-syslog=yes

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.servers import Server, find, running
 from tests.servers_resolvers import checked
@@ -30,13 +31,17 @@ template:
 
 @contextmanager
 def knotd(directory: Path, config: str, port: int) -> Iterator[Server]:
-    """Knot DNS, started with exactly this configuration."""
+    """Knot DNS, started with exactly this configuration.
+
+    Only its control socket lies elsewhere: a path in a test's directory is longer than a socket's may be.
+    """
     binary = find("knotd", "knot")
     file = directory / "knot.conf"
-    file.write_text(config)
-    checked([find("knotc", "knot"), "-c", file, "conf-check"], directory, config)
-    with running([binary, "-c", file], directory, port) as server:
-        yield server
+    with TemporaryDirectory(prefix="knot") as short:
+        file.write_text(f"{config}\ncontrol:\n    listen: {short}/control\n")
+        checked([find("knotc", "knot"), "-c", file, "conf-check"], directory, config)
+        with running([binary, "-c", file], directory, port) as server:
+            yield server
 
 
 def nsd_config(directory: Path, port: int, statements: str) -> str:

@@ -22,7 +22,7 @@ Run = Callable[[Path, str, int], AbstractContextManager[Server]]
 
 RESOLVERS: dict[str, tuple[Configure, Run]] = {
     "unbound": (servers_resolvers.unbound_config, servers_resolvers.unbound),
-    "pdns_recursor": (servers_resolvers.pdns_recursor_config, servers_resolvers.pdns_recursor),
+    "pdns_recursor": (lambda _, *rest: servers_resolvers.pdns_recursor_config(*rest), servers_resolvers.pdns_recursor),
     "kresd": (servers_resolvers.kresd_config, servers_resolvers.kresd),
 }
 

@@ -140,7 +140,7 @@ class Consumers:
         (folder / "pulih.lua").write_text(policy.replace("/var/lib/pulih", str(folder)))
         settings = self.printed("isp-powerdns", "powerdns", part="settings")
         settings += f"lua-config-file={folder / 'pulih.lua'}\n"
-        text = pdns_recursor_config(folder, port, self.upstream, settings)
+        text = pdns_recursor_config(port, self.upstream, settings)
         self._add("PowerDNS", "polls, IXFR, TSIG", self.stack.enter_context(pdns_recursor(folder, text, port)))
 
     def start_knot_resolver(self) -> None:

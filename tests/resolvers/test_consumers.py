@@ -157,8 +157,7 @@ def restarted_powerdns(world: Consumers, was: Server, folder: Path) -> AbstractC
     lua = (was.directory / "pulih.lua").read_text()
     (folder / "pulih.lua").write_text(lua.replace(f":{world.settings.dns.port}", f":{away}"))
     config = (was.directory / "recursor.conf").read_text().replace(f"local-port={was.port}", f"local-port={port}")
-    moved = config.replace(f"{was.directory}/pulih.lua", f"{folder}/pulih.lua")
-    return pdns_recursor(folder, moved.replace(f"socket-dir={was.directory}", f"socket-dir={folder}"), port)
+    return pdns_recursor(folder, config.replace(f"{was.directory}/pulih.lua", f"{folder}/pulih.lua"), port)
 
 
 def restarted_unbound(world: Consumers, was: Server, folder: Path) -> AbstractContextManager[Server]:

@@ -152,7 +152,7 @@ rpzPrimary({"203.0.113.9:53"}, "block.rpz", {
 """
     )
     assert settings == "packetcache-ttl=5\n"
-    (tmp_path / "recursor.conf").write_text(pdns_recursor_config(tmp_path, free_port(), 53, settings))
+    (tmp_path / "recursor.conf").write_text(pdns_recursor_config(free_port(), 53, settings))
     binary = find("pdns_recursor", "pdns-recursor")
     checked([binary, "--config=check", f"--config-dir={tmp_path}"], tmp_path, settings)
     whole = printed("keyed", "powerdns")
