@@ -5,6 +5,7 @@ Where a server is not installed a test is skipped and says so; where CI=true is 
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -100,7 +101,12 @@ def running(
     log_file = directory / f"{own_binary.name}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [own_binary, *arguments], cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [own_binary, *arguments],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,
         )
     server = Server(process, port, directory, log_file)
     try:
@@ -124,7 +130,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # its children with it (NSD has some)
         process.wait(10)
 
 
@@ -145,8 +151,8 @@ controls {{ }};
 
 
 @contextmanager
-def named(directory: Path, config: str, port: int) -> Iterator[Server]:
-    """BIND, started with exactly this configuration, answering at `port`."""
+def named(directory: Path, config: str, port: int, debug: int = 0) -> Iterator[Server]:
+    """BIND, started with exactly this configuration, answering at `port`; `debug` 3 tells of each transfer's kind."""
     binary = find("named", "bind9")
     file = directory / "named.conf"
     file.write_text(config)
@@ -159,5 +165,5 @@ def named(directory: Path, config: str, port: int) -> Iterator[Server]:
     )
     if checked.returncode != 0:
         pytest.fail(f"named-checkconf refuses the configuration:\n{checked.stdout}{checked.stderr}\n{config}")
-    with running([binary, "-g", "-n", "1", "-c", file], directory, port) as server:
+    with running([binary, "-g", "-d", str(debug), "-n", "1", "-c", file], directory, port) as server:
         yield server

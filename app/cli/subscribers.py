@@ -12,7 +12,7 @@ from app.cli.context import host_actor, open_database, print_json, settings, utc
 from app.journal.append import timestamp
 from app.subscribers import documents, keys, queries, register
 from app.subscribers import forget as forgetting
-from app.subscribers.config import PrintConfig, config
+from app.subscribers.config import RESOLVER, PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
 from app.subscribers.lag import Lag
 from app.subscribers.register import Added, AddSubscriber
@@ -20,6 +20,7 @@ from app.subscribers.snippets import SNIPPETS
 
 ALGORITHMS = click.Choice(list(SECRET_OCTETS))
 PARTS = sorted({part for snippet in SNIPPETS for part in snippet.parts})
+RELAYS = sorted({relay for snippet in SNIPPETS for relay in snippet.relays})
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 PAGE = 500
 
@@ -157,14 +158,25 @@ def rotate_key(name: str, overlap: dt.timedelta, algorithm: Algorithm | None, *,
 @click.option("--release", help="The resolver's release, as in 9.20 (default: that of Debian 12).")
 @click.option("--zone", help="Which zone (default: the first one published).")
 @click.option("--part", type=click.Choice(PARTS), help="One piece only, for a file of its own.")
-def config_(name: str, software: str, release: str | None, zone: str | None, part: str | None) -> None:
+@click.option("--relay", type=click.Choice(RELAYS), help="A server that signs, in front of a resolver that cannot.")
+@click.option(
+    "--resolver",
+    metavar="HOST:PORT",
+    default=RESOLVER,
+    show_default=True,
+    help="Where its resolver listens: what a relay notifies.",
+)
+def config_(
+    name: str, software: str, release: str | None, zone: str | None, part: str | None, relay: str | None, resolver: str
+) -> None:
     """Print a resolver's configuration that works as it is, with the key. It is recorded that it was printed.
 
     \b
     pulih subscriber config isp-one --for bind > pulih.conf
     pulih subscriber config isp-one --for bind --part options > pulih-options.conf
+    pulih subscriber config isp-two --for unbound --relay knot
     """
-    command = PrintConfig(name, software, release, zone, part)
+    command = PrintConfig(name, software, release, zone, part, relay, resolver)
     with open_database().write() as session:
         text = config(session, host_actor(), command, utc_now(), settings=settings())
     click.echo(text, nl=False)

@@ -12,48 +12,62 @@ from app.errors import Conflict, NotFound, SettingInvalid, Unprocessable
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.settings import Endpoint, Settings
+from app.settings import Endpoint, Settings, ZoneSetting, parse_endpoint
 from app.subscribers import keys
 from app.subscribers.queries import live_by_name
 from app.subscribers.snippets import SNIPPETS
-from app.subscribers.snippets.snippet import Facts, Release, Snippet
+from app.subscribers.snippets.snippet import Facts, Release, Snippet, dotted
 
+RESOLVER = "127.0.0.1:53"
+
+_SITE = re.compile(r"https?://[A-Za-z0-9.:\[\]_~/-]+")
 _RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)*(?:[-+~].*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PrintConfig:
     """Which text: `release` as the software says it, default Debian 12's; `zone` default the first one that is
-    published; `part` default the whole."""
+    published; `part` default the whole; `relay` the software that stands in front of the resolver, which itself
+    listens at `resolver`, HOST:PORT."""
 
     name: str
     software: str
     release: str | None = None
     zone: str | None = None
     part: str | None = None
+    relay: str | None = None
+    resolver: str = RESOLVER
 
 
 def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetime, *, settings: Settings) -> str:
     """Give the text and record that it was printed, with the name of the key whose secret is in it.
 
-    Raises NotFound for the subscriber or zone, Conflict where its key is missing, Unprocessable for a release it
-    is not written for, SettingInvalid where no address of ours is known that a resolver could ask, or the secret
-    cannot be opened.
+    Raises NotFound for the subscriber or zone, Conflict where its key is missing or the software cannot serve
+    this subscriber or zone, Unprocessable for a release or relay it is not written for, SettingInvalid where no
+    address of ours is known that a resolver could ask, or the secret cannot be opened.
     """
     snippet = _snippet(command.software)
     row = live_by_name(session, command.name)
     tsig = keys.opened(session, row, settings.secret_key_path)
     if row.keyed and tsig is None:
         raise Conflict(f"{row.name} has to sign and has no key: `pulih subscriber rotate-key {row.name}`")
+    zone = _zone(settings, command.zone)
     facts = Facts(
         subscriber=row.name,
-        zone=_zone(settings, command.zone),
+        zone=zone.name,
+        action=zone.action,
         server=_server(settings),
+        site=_site(settings),
         tsig=tsig,
         addresses=tuple(json.loads(row.addresses)),
         notify=tuple(json.loads(row.notify)),
         release=_release(snippet, command.release),
+        resolver=parse_endpoint(command.resolver),
+        relay=_relay(snippet, command.relay),
     )
+    objection = snippet.objection(facts)
+    if objection is not None:
+        raise Conflict(objection)
     text = _part(snippet, command.part, facts)
     printed = {
         "subscriber": row.name,
@@ -76,18 +90,33 @@ def _snippet(software: str) -> Snippet:
 def _part(snippet: Snippet, part: str | None, facts: Facts) -> str:
     if part is None:
         return snippet.whole(facts)
-    if part not in snippet.parts:
-        raise NotFound(f"a configuration of {snippet.software} has no part {part!r}: {', '.join(snippet.parts)}")
-    return snippet.parts[part](facts)
+    text = snippet.parts[part](facts) if part in snippet.parts else ""
+    if not text:
+        raise NotFound(f"this configuration of {snippet.software} has no part {part!r}: {', '.join(snippet.parts)}")
+    return text
 
 
-def _zone(settings: Settings, name: str | None) -> str:
-    zones = [zone.name for zone in settings.zone_settings]
+def _zone(settings: Settings, name: str | None) -> ZoneSetting:
+    zones = {zone.name: zone for zone in settings.zone_settings}
     if name is None:
-        return zones[0]
+        return settings.zone_settings[0]
     if name not in zones:
         raise NotFound(f"there is no zone {name[:255]}: {', '.join(zones)}")
-    return name
+    return zones[name]
+
+
+def _relay(snippet: Snippet, relay: str | None) -> str | None:
+    if relay is None or relay in snippet.relays:
+        return relay
+    known = ", ".join(f"--for {each.software} --relay {name}" for each in SNIPPETS for name in each.relays)
+    raise Unprocessable(f"there is no configuration of {snippet.software} behind {relay[:40]!r}; there is {known}")
+
+
+def _site(settings: Settings) -> str:
+    """Our HTTP address without a slash behind it, as text that stands in quotes in every configuration."""
+    if not _SITE.fullmatch(settings.public_url):
+        raise SettingInvalid(f"PULIH_PUBLIC_URL {settings.public_url!r} is not an address as in https://pulih.example")
+    return settings.public_url.rstrip("/")
 
 
 def _release(snippet: Snippet, text: str | None) -> Release:
@@ -95,15 +124,11 @@ def _release(snippet: Snippet, text: str | None) -> Release:
         return snippet.default
     match = _RELEASE.fullmatch(text)
     if match is None:
-        raise Unprocessable(f"{text[:40]!r} is not a release, as in {_dotted(snippet.default)}")
+        raise Unprocessable(f"{text[:40]!r} is not a release, as in {dotted(snippet.default)}")
     release = (int(match[1]), int(match[2]))
     if release < snippet.oldest:
-        raise Unprocessable(f"{snippet.software} {text[:40]} is too old: from {_dotted(snippet.oldest)} on")
+        raise Unprocessable(f"{snippet.software} {text[:40]} is too old: from {dotted(snippet.oldest)} on")
     return release
-
-
-def _dotted(release: Release) -> str:
-    return ".".join(map(str, release))
 
 
 def _server(settings: Settings) -> Endpoint:

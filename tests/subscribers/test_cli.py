@@ -161,6 +161,17 @@ def test_config_prints_the_secret_that_add_printed() -> None:
     )
 
 
+def test_config_for_a_resolver_that_cannot_sign_prints_a_relay_in_front_of_it() -> None:
+    good(*ADD)
+    refused = pulih("config", "isp-one", "--for", "unbound")
+
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "`--relay knot` prints a Knot DNS that signs" in refused.stderr
+    relayed = good("config", "isp-one", "--for", "unbound", "--relay", "knot", "--resolver", "127.0.0.1:5353")
+    assert "address: 127.0.0.1@5353" in relayed
+    assert 'name: "block.rpz"' in relayed
+
+
 def test_a_lost_key_file_is_told_in_one_line(settings: Settings) -> None:
     good(*ADD)
     settings.secret_key_path.unlink()

@@ -1,10 +1,7 @@
 """BIND 9.18 and later: a secondary zone, and the response policy that takes it in."""
 
-import base64
-
-from app.settings import Endpoint
 from app.subscribers.keys import Tsig
-from app.subscribers.snippets.snippet import Facts, Snippet
+from app.subscribers.snippets.snippet import Facts, Snippet, commented, dotted, secret_of, soa_check
 
 EDE_SINCE = (9, 20)
 """The first release that knows `ede`; older ones refuse the configuration."""
@@ -31,7 +28,7 @@ def options(facts: Facts) -> str:
 
 def _heading(facts: Facts) -> str:
     return f"""\
-// Pulih, zone {facts.zone} for {facts.subscriber}: BIND {_release(facts)}
+// Pulih, zone {facts.zone} for {facts.subscriber}: BIND {dotted(facts.release)}
 //
 // 1. Save all of this as /etc/bind/pulih.conf (simpan semua ini){_mode(facts)}
 //    and add to /etc/bind/named.conf:
@@ -51,7 +48,7 @@ def _key(tsig: Tsig | None) -> str:
     return f"""\
 key "{tsig.name}" {{
     algorithm {tsig.algorithm};
-    secret "{_base64(tsig)}";
+    secret "{secret_of(tsig)}";
 }};
 
 """
@@ -75,39 +72,21 @@ zone "{facts.zone}" {{
 
 
 def _checks(facts: Facts) -> str:
-    server = facts.server
-    notified = ", ".join(facts.notify) or "nobody: without NOTIFY a change takes up to 300 s"
-    return f"""\
-// Check (periksa), each with what it should say:
-//   {_dig(server)}{_dash_y(facts.tsig)} {facts.zone} SOA +norecurse
-//       status: NOERROR and one SOA. REFUSED names the reason: address, key or zone.
-//       Registered addresses (alamat terdaftar): {", ".join(facts.addresses)}
-//       NOTIFY goes to (dikirim ke): {notified}
-//   rndc zonestatus {facts.zone}
-//       the serial of the line above
-//   dig @127.0.0.1 NAME-FROM-THE-LIST
-//       the blocked answer, with the SOA of {facts.zone} in the additional section
-"""
+    return commented(
+        "//",
+        f"""\
+Check (periksa), each with what it should say:
+{soa_check(facts, "without NOTIFY a change takes up to 300 s")}\
+  rndc zonestatus {facts.zone}
+      the serial of the line above
+  dig @127.0.0.1 NAME-FROM-THE-LIST
+      the blocked answer, with the SOA of {facts.zone} in the additional section
+""",
+    )
 
 
 def _mode(facts: Facts) -> str:
     return "" if facts.tsig is None else "; it holds a secret:\n//        chown root:bind, chmod 640"
-
-
-def _release(facts: Facts) -> str:
-    return ".".join(map(str, facts.release))
-
-
-def _dig(server: Endpoint) -> str:
-    return f"dig @{server.host} -p {server.port}"
-
-
-def _dash_y(tsig: Tsig | None) -> str:
-    return "" if tsig is None else f" -y {tsig.algorithm}:{tsig.name}:{_base64(tsig)}"
-
-
-def _base64(tsig: Tsig) -> str:
-    return base64.b64encode(tsig.secret).decode()
 
 
 SNIPPET = Snippet(
