@@ -22,6 +22,7 @@ NOERROR, FORMERR = 0, 1
 QR, AA, RD = 0x8000, 0x0400, 0x0100
 LARGEST_DIFFERENCE = 0.3
 SMALLEST_RECORD = 15
+QUICKLY_RENDERED = 100
 MOST_REMEMBERED = 16
 MOST_OCTETS_REMEMBERED = 64 * 1024 * 1024
 
@@ -45,13 +46,15 @@ class Ask:
 class Reply(NamedTuple):
     """`outcome`: soa, current, too_big (ask over TCP), difference, full, records, nodata or formerr.
 
-    `serial` is the one that the answer carries; whoever took a difference or a full answer has it.
+    `serial` is the one that the answer carries; whoever took a difference or a full answer has it. `slow` says that
+    making the first message may take milliseconds: much must be rendered, or the past be read.
     """
 
     rcode: int
     outcome: str
     serial: int | None
     messages: Iterator[bytes]
+    slow: bool = False
 
 
 def head(ask: Ask, answers: int = 0, authorities: int = 0, *, rcode: int = NOERROR, flags: int = AA) -> bytes:
@@ -115,7 +118,8 @@ def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
         return _full(ask, version) if ask.room is None else _single(ask, version, "too_big")
     if ask.room is not None and not _fits(ask, version, deltas):
         return _single(ask, version, "too_big")
-    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, ask.serial, deltas))
+    slow = ask.serial not in version.memo and (not deltas or rows > QUICKLY_RENDERED)
+    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, ask.serial, deltas), slow)
 
 
 def _rows_since(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> int | None:

@@ -115,7 +115,7 @@ class _Query:
             messages,
             self._answer_seen(reply, version),
             key.name if key else None,
-            slow=reply.outcome == "difference",
+            slow=reply.slow,
         )
 
     def _answer_seen(self, reply: xfr.Reply, version: ZoneVersion) -> Sighting | None:

@@ -318,3 +318,16 @@ def _apply_strictly(records: set[str], reply: Reply, expected: set[str]) -> None
     assert len(set(gone)) == len(gone)
     assert len(set(come)) == len(come)
     assert records.union(come) == expected
+
+
+def test_only_what_takes_long_is_said_to_be_slow() -> None:
+    now = version(many_rules(2_000), serial=1)
+    now = now.changed([Change("example.one.", EMPTY_RULE, EXACT)], 2)
+    large = [Change(key, EMPTY_RULE, EXACT) for key in sorted(f"example.n{number}." for number in range(200))]
+    later = now.changed(large, 3)
+
+    assert not answer(ask("IXFR", 1), now).slow
+    assert answer(ask("IXFR", 1), later).slow
+    list(answer(ask("IXFR", 1), later).messages)
+    assert not answer(ask("IXFR", 1), later).slow
+    assert not answer(ask("AXFR"), later).slow
