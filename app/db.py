@@ -136,6 +136,7 @@ def _engine(url: str) -> Engine:
         module=pysqlite3.dbapi2,
         pool_size=48,
         max_overflow=16,
+        pool_use_lifo=True,  # each connection has a page cache of its own: the fewer are in use, the less memory
         connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_connection)

@@ -24,8 +24,8 @@ class Change(NamedTuple):
     new: Rule
 
 
-def differences(old: Iterable[tuple[str, Rule]], new: Iterable[tuple[str, Rule]]) -> Iterator[Change]:
-    """Merge two streams, each in ascending key order, into the changes from one to the other."""
+def compared(old: Iterable[tuple[str, Rule]], new: Iterable[tuple[str, Rule]]) -> Iterator[Change]:
+    """Merge two streams, each in ascending key order: every name of either, changed or not."""
     olds, news = iter(old), iter(new)
     left, right = next(olds, None), next(news, None)
     while left is not None or right is not None:
@@ -39,8 +39,12 @@ def differences(old: Iterable[tuple[str, Rule]], new: Iterable[tuple[str, Rule]]
         else:
             change = Change(left[0], left[1], right[1])
             left, right = next(olds, None), next(news, None)
-        if change.old != change.new:
-            yield change
+        yield change
+
+
+def differences(old: Iterable[tuple[str, Rule]], new: Iterable[tuple[str, Rule]]) -> Iterator[Change]:
+    """Merge two streams, each in ascending key order, into the changes from one to the other."""
+    return (change for change in compared(old, new) if change.old != change.new)
 
 
 def diff(old: Mapping[str, Rule], new: Mapping[str, Rule]) -> tuple[Change, ...]:

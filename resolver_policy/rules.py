@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Reversible, Sequence
 from itertools import groupby, islice, takewhile
 from typing import NamedTuple, Protocol
 
-from resolver_policy.delta import EMPTY_RULE, Change, Rule, differences
+from resolver_policy.delta import EMPTY_RULE, Change, Rule, compared
 from resolver_policy.names import key_ancestors
 from resolver_policy.targets import Decision, Match
 
@@ -27,8 +27,8 @@ Touched = Reversible[tuple[str, Match]]
 PACE = 5_000
 """Touched names after which a step ends, even if they asked for nothing."""
 
-PORTION = 20_000
-"""The most changes that one step may hold, however large a region is."""
+PORTION = 12_000
+"""The most names of a region that one step may compare, however large the region is."""
 
 
 class Cell(NamedTuple):
@@ -144,9 +144,9 @@ def recompute(touched: Touched, store: RuleStore, batch: int = 400) -> Iterator[
     cell that did not change does no harm. Memory is bound by `batch` and PORTION.
     """
     for roots in _topmost(touched, batch):
-        changes = _changes_in(roots, store)
-        while portion := list(islice(changes, PORTION)):
-            yield portion
+        rows = _rows_in(roots, store)
+        while portion := list(islice(rows, PORTION)):
+            yield [change for change in portion if change.old != change.new]
         yield []
     for keys in _singles(touched, batch):
         yield from _changes_at(keys, store)
@@ -194,11 +194,11 @@ def _path(key: str, cells: dict[str, Cell]) -> list[_Node]:
     return path
 
 
-def _changes_in(roots: Sequence[str], store: RuleStore) -> Iterator[Change]:
+def _rows_in(roots: Sequence[str], store: RuleStore) -> Iterator[Change]:
     if not roots:
         return iter(())
     above = store.cells_at(sorted({name for root in roots for name in key_ancestors(root)}))
-    return differences(store.rules_in(roots), _regions(roots, above, store.cells_in(roots)))
+    return compared(store.rules_in(roots), _regions(roots, above, store.cells_in(roots)))
 
 
 def _regions(

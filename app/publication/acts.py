@@ -48,8 +48,9 @@ def waiting(session: Session, but: frozenset[int] = frozenset()) -> list[Act]:
             _, _, _, count, published, state = rows[0]
             active = state == OrderState.ACTIVE
             notes = tuple(row[0] for row in rows)
-            size = count if whole else len(notes)
-            found.append(Act(order_id, bool(whole), notes, size, whole and published != active, ends=not active))
+            turns = bool(whole) and published != active
+            size = len(notes) if not whole else count if turns else 0
+            found.append(Act(order_id, bool(whole), notes, size, turns, ends=not active))
     return sorted(found, key=lambda act: act.notes)
 
 

@@ -10,7 +10,7 @@ from app.publication import zones
 from app.publication.marks import Marks
 from app.publication.models import Zone, ZoneSerial
 from app.publication.past import ZonePast
-from app.publication.store import Reading, changes_between, rules_of_release
+from app.publication.store import Reading, changes_between, rules_of_release, spans_of
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
@@ -92,7 +92,7 @@ class Follower:
             changes = changes_between(session, at, release_id)
             version = version.changed(changes, serial)
             if isinstance(version.past, ZonePast):
-                version.past.grow(release_id, serial, len(changes))
+                version.past.grow(release_id, serial, spans_of(changes))
             at = release_id
         return version
 

@@ -1,8 +1,9 @@
-"""What holds each name, as exports tell it: targets in force with their orders, streamed in key order."""
+"""What holds each name, as exports tell it: targets of the orders that the newest release counts as in force, streamed
+in key order."""
 
 from collections.abc import Iterator
 
-from sqlalchemy import and_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.journal.events import EventType
@@ -23,7 +24,11 @@ WITHOUT_EFFECT = (
 
 
 def in_force(session: Session) -> Iterator[Holder]:
-    """Every target in force now, with its order's public facts; several of one name by match, then by order."""
+    """Every target that is published, with its order's public facts; several of one name by match, then by order.
+
+    An order whose release is still in the making holds nothing yet, and one whose lift is holds everything still.
+    """
+    latest = select(func.max(InForce.id)).where(InForce.order_id == Order.id).correlate(Order).scalar_subquery()
     query = (
         select(
             TargetRow.key,
@@ -39,8 +44,8 @@ def in_force(session: Session) -> Iterator[Holder]:
             InForce.began_at,
         )
         .join(Order, Order.id == TargetRow.order_id)
-        .join(InForce, and_(InForce.order_id == Order.id, InForce.ended_at.is_(None)))
-        .where(targets.is_active())
+        .join(InForce, InForce.id == latest)
+        .where(Order.published, TargetRow.released_at.is_(None))
         .order_by(TargetRow.key, TargetRow.match, TargetRow.order_id)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )

@@ -16,7 +16,7 @@ from resolver_policy import rules
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.targets import Match
 
-ROOM = 10_000
+ROOM = 100_000
 """Numbers left free for the small releases that go out before a large one."""
 
 ROOTS_AT_ONCE = 1_000
@@ -58,7 +58,7 @@ class Making:
         self.touched.update(touched)
         self.dirty |= buckets_of(changed)
         self.totals.count(taken_over)
-        if self.is_ready and len(self.touched) > LEFT_FOR_THE_END:
+        if self.is_ready and max(len(self.touched), len(self.dirty)) > LEFT_FOR_THE_END:
             self.again()
 
     def again(self) -> None:

@@ -8,7 +8,7 @@ import logging
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class ZonePast:
     """The serials of one zone since its epoch, 24 octets each; as it only grows, all versions may hold the same one."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, zone_id: int, reading: Reading) -> None:
+        self._zone_id = zone_id
         self._reading = reading
         self._releases = array("Q")
         self._rows = array("Q")
@@ -33,7 +34,7 @@ class ZonePast:
     @classmethod
     def read(cls, session: Session, zone: Zone, newest_id: int, reading: Reading) -> "ZonePast":
         """Every serial of a zone since its epoch, up to a release; the table of rules is counted, not read."""
-        past = cls(reading)
+        past = cls(zone.id, reading)
         counts = _rows_of_releases(session, zone.epoch_release_id)
         steps = select(ZoneSerial.release_id, ZoneSerial.serial).where(
             ZoneSerial.zone_id == zone.id,
@@ -45,29 +46,38 @@ class ZonePast:
         return past
 
     def grow(self, release_id: int, serial: int, rows: int) -> None:
-        """Add a release that changed so many rows."""
+        """Add a release with so many spans that began or ended; one that is there already changes nothing."""
+        if self._serials and serial <= self._serials[-1]:
+            return
         self._releases.append(release_id)
         self._rows.append((self._rows[-1] if self._rows else 0) + rows)
         self._serials.append(serial)  # last: whoever finds a serial finds the rest of it
 
     def rows_between(self, older: int, newer: int) -> int | None:
-        """How many rows changed from one serial to another; None where the zone never had one of them."""
-        places = self._place(older), self._place(newer)
-        if places[0] is None or places[1] is None:
-            return None
-        return self._rows[places[1]] - self._rows[places[0]]
+        """How many spans began or ended from one serial to another; None where the zone never had one of them."""
+        first, last = self._place(older), self._place(newer)
+        return None if first is None or last is None else self._rows[last] - self._rows[first]
 
     def changes(self, older: int, newer: int) -> Sequence[Change] | None:
         """What differs between two serials, in key order; None where it cannot be read."""
-        places = self._place(older), self._place(newer)
-        if places[0] is None or places[1] is None:
+        first, last = self._place(older), self._place(newer)
+        if first is None or last is None:
             return None
         try:
             with self._reading() as session:
-                return changes_between(session, self._releases[places[0]], self._releases[places[1]])
+                if not self._is_still_so(session, (first, last)):
+                    return None
+                return changes_between(session, self._releases[first], self._releases[last])
         except SQLAlchemyError:
             log.exception("the changes from serial %d to %d cannot be read", older, newer)
             return None
+
+    def _is_still_so(self, session: Session, places: Iterable[int]) -> bool:
+        """Whether the database has these serials under the same releases: one that was restored may not."""
+        known = {self._releases[place]: self._serials[place] for place in places}
+        query = select(ZoneSerial.release_id, ZoneSerial.serial).where(ZoneSerial.zone_id == self._zone_id)
+        found = session.execute(query.where(ZoneSerial.release_id.in_(known)))
+        return dict(found.all()) == known
 
     def _place(self, serial: int) -> int | None:
         place = bisect_left(self._serials, serial)

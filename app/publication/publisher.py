@@ -31,11 +31,11 @@ from resolver_policy.targets import Match
 
 log = logging.getLogger(__name__)
 
-LARGE = 5_000
+LARGE = 1_000
 """Acts on more names than this are prepared before they are released."""
 
-MOST_READ = 25_000
-"""Rows that a release may read while it holds the writer's lock; what needs more is prepared as well."""
+MOST_READ = 10_000
+"""Rows that the regions of a release may hold while it holds the writer's lock; what has more is prepared as well."""
 
 Serials = dict[str, int]
 
@@ -61,6 +61,7 @@ class Publisher:
         self._digest: tuple[bytes, ZoneDigest] | None = None
         self._making: Making | None = None
         self._sweeping: Iterator[None] | None = None
+        self._swept_number: int | None = None
         self._is_swept = False
         self._heavy: set[tuple[int, bool]] = set()
 
@@ -98,6 +99,7 @@ class Publisher:
         if sweeping is not None:
             self._is_swept = next(sweeping, self) is self
             self._sweeping = None if self._is_swept else sweeping
+            self._swept_number = None if self._is_swept else self._swept_number
             return True
         if self._making is None or self._making.is_ready:
             return False
@@ -128,14 +130,15 @@ class Publisher:
             large = [act for act in acts.waiting(session) if self._is_large(act)]
         self._is_swept = left_over is None
         if left_over is not None:
-            self._sweeping = spans.sweep(self._database, left_over)
+            self._sweeping, self._swept_number = spans.sweep(self._database, left_over), left_over
         elif large:
             act = min(large, key=lambda act: (not act.ends, act.notes))
             self._making, self._is_swept = Making(self._database, self._never, act, newest), False
             log.info("order %d: %d names are being prepared", act.order_id, act.size)
 
     def _is_large(self, act: Act) -> bool:
-        return (act.turns and act.size > LARGE) or act.place in self._heavy
+        is_heavy = act.place in self._heavy
+        return act.turns and (act.size > LARGE or is_heavy) if act.whole else is_heavy
 
     def _small(self, session: Session) -> list[Act]:
         """Acts that wait and are small, besides what is being made."""
@@ -167,6 +170,9 @@ class Publisher:
         newest = zones.head(session)
         newest_id = 0 if newest is None else newest.id
         later = spans.unreleased(session, newest_id)
+        if newest_id + 1 in {later, self._swept_number}:  # no number is left beneath it
+            self._making = None
+            return Written([])
         written = Written(acts.take(session, small))
         view = PRESENT if later is None else View(newest_id + 1)
         store = DatabaseRules(lambda: nullcontext(session), self._never, view, MOST_READ)

@@ -8,7 +8,7 @@ the smaller one ends where that one's begins.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Delete, Update, delete, or_, select, update
+from sqlalchemy import Delete, Update, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.db import Database, insert_rows, rows_changed
@@ -56,8 +56,8 @@ def write_beneath(session: Session, changes: Sequence[Change], release_id: int, 
     taken_over: list[Change] = []
     for batch in targets.batches(changes):
         keys = [change.key for change in batch]
-        of_later = or_(RuleSpan.from_release == later, RuleSpan.to_release == later)
-        decided = set(session.scalars(select(RuleSpan.key).where(RuleSpan.key.in_(keys), of_later)))
+        ends = select(RuleSpan.key, RuleSpan.from_release, RuleSpan.to_release).where(RuleSpan.key.in_(keys))
+        decided = {key for key, begins, ended in session.execute(ends) if later in (begins, ended)}
         before = update(RuleSpan).where(RuleSpan.key.in_(keys), stood_in(release_id - 1))
         session.execute(before.values(to_release=release_id))
         _insert(session, [change for change in batch if change.key in decided], release_id, later)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, select, text
 from sqlalchemy.orm import Session
@@ -20,8 +20,6 @@ from resolver_policy.rules import Cell, effective
 from resolver_policy.targets import Decision, Match
 
 log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
 
 BUCKETS = 65_536
 
@@ -44,6 +42,12 @@ OF_RELEASE = RULES.format(
     standing="rule_spans.from_release <= :release_id"
     " AND (rule_spans.to_release IS NULL OR rule_spans.to_release > :release_id)"
 )
+
+COUNT = """
+SELECT count(*) FROM (
+    SELECT 1 FROM subtrees CROSS JOIN {table} WHERE {table}.key >= first_key AND {table}.key < past_key LIMIT :most
+) AS rows_of_regions
+"""
 
 Never = Callable[[str, Match], bool]
 """Whether a name and match must not be blocked, whatever a row says."""
@@ -93,7 +97,8 @@ class DatabaseRules:
     def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
         parameters = _bounds(roots) | {"turned": self._view.turned}
         with self._reading() as session:
-            rows = self._metered(session.execute(_subtrees(CELLS, len(roots)), parameters))
+            self._spend(session, roots, "targets")
+            rows = session.execute(_subtrees(CELLS, len(roots)), parameters)
             active = (
                 (key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows if kind is not None
             )
@@ -111,7 +116,8 @@ class DatabaseRules:
         query = WRITTEN_LAST if release_id is None else OF_RELEASE
         parameters = _bounds(roots) | ({} if release_id is None else {"release_id": release_id})
         with self._reading() as session:
-            rows = self._metered(session.execute(_subtrees(query, len(roots)), parameters))
+            self._spend(session, roots, "rule_spans")
+            rows = session.execute(_subtrees(query, len(roots)), parameters)
             yield from ((key, STORED[own][wild]) for key, own, wild in rows if key is not None)
 
     def has_rule_below(self, key: str) -> bool:
@@ -142,13 +148,14 @@ class DatabaseRules:
             else:
                 yield key, match, decision
 
-    def _metered(self, rows: Iterable[Item]) -> Iterator[Item]:
-        for row in rows:
-            if self._left is not None:
-                self._left -= 1
-                if self._left < 0:
-                    raise TooMuch
-            yield row
+    def _spend(self, session: Session, roots: Sequence[str], table: str) -> None:
+        """Count the rows of regions, as far as is needed, before they are read: sorting them would take longer."""
+        if self._left is None:
+            return
+        parameters = _bounds(roots) | {"most": self._left + 1}
+        self._left -= session.execute(_subtrees(COUNT.format(table=table), len(roots)), parameters).scalar_one()
+        if self._left < 0:
+            raise TooMuch
 
 
 def rules_written_last(session: Session, keys: Sequence[str]) -> dict[str, Rule]:
@@ -181,6 +188,11 @@ def changes_between(session: Session, older: int, newer: int) -> list[Change]:
     before, after = dict(_rules(session, old)), dict(_rules(session, new))
     pairs = ((key, before.get(key, EMPTY_RULE), after.get(key, EMPTY_RULE)) for key in sorted({*before, *after}))
     return [Change(key, old, new) for key, old, new in pairs if old != new]
+
+
+def spans_of(changes: Iterable[Change]) -> int:
+    """How many spans begin and end with changes."""
+    return sum((old != EMPTY_RULE) + (new != EMPTY_RULE) for _, old, new in changes)
 
 
 def stood_in(release_id: int) -> ColumnElement[bool]:

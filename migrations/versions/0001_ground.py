@@ -279,10 +279,18 @@ REFUSALS = (
         "UPDATE",
         (
             "OLD.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= OLD.to_release)"
+            " OR NEW.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= NEW.to_release)"
             " OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
-            " OR NEW.from_release <> OLD.from_release"
+            " OR NEW.from_release <> OLD.from_release OR NEW.bucket <> OLD.bucket OR NEW.id <> OLD.id"
         ),
         "what was published is kept as it was",
+    ),
+    (
+        "rule_spans_insert",
+        "rule_spans",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM releases WHERE id >= NEW.from_release)",
+        "nothing is added to what was published",
     ),
 )
 """Name, table, event, condition, message: what the database itself refuses, whoever asks."""

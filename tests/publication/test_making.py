@@ -7,7 +7,7 @@ from sqlalchemy import Connection, event, select
 
 from app.main import make_publisher
 from app.orders.models import Order, TargetRow
-from app.publication import acts, making, publisher, spans, store, zones
+from app.publication import acts, holders, making, publisher, spans, store, zones
 from app.publication.follower import Follower
 from app.publication.store import rules_of_release
 from app.settings import Settings
@@ -187,6 +187,25 @@ def test_an_order_that_is_lifted_before_it_was_published_never_is(preparing: Wor
         newest = zones.head(session)
         assert newest is not None
         assert newest.id == 2
+
+
+def test_small_releases_end_where_no_number_is_left_beneath_a_large_one(
+    world: World, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "ROOM", 3)
+    world.add(blocks("a.example", "b.example", "c.example", "d.example"))
+    world.publisher.work()
+    world.publisher.work()
+    for number in range(4):
+        world.add(blocks(f"n{number}.example"))
+        world.publisher.release(world.clock())
+        assert "a.example" not in zone_names(world, follower)
+    drain(world, follower)
+
+
+def test_a_half_prepared_order_is_in_no_table_of_reasons(preparing: World) -> None:
+    with preparing.database.read() as session:
+        assert [holder.key for holder in holders.in_force(session)] == ["example.old."]
 
 
 def test_a_lift_is_prepared_before_a_block(world: World, follower: Follower) -> None:

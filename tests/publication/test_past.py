@@ -17,6 +17,7 @@ from app.publication import zones
 from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.publication.models import Release, RuleSpan, Zone, ZoneSerial
+from app.publication.past import ZonePast
 from app.publication.store import bucket_of
 from app.settings import Settings
 from resolver_policy import wire, xfr
@@ -150,13 +151,13 @@ def test_what_came_after_the_start_is_known_too(world: World, follower: Follower
     first = refreshed(world.database, follower).serial
     with world.database.write() as session:
         zone = zones.by_name(session, ZONE)
+        row = {"key": "example.new.", "from_release": 99, "to_release": None, "own": 1, "wild": 0, "bucket": 1}
+        session.execute(insert(RuleSpan), [row])
         session.execute(
             insert(Release),
             [{"id": 99, "published_at": NOW, "names": 0, "rules": 0, "digest": bytes(32), "events_until": 0}],
         )
         session.add(ZoneSerial(zone_id=zone.id, release_id=99, serial=first + 50))
-        row = {"key": "example.new.", "from_release": 99, "to_release": None, "own": 1, "wild": 0, "bucket": 1}
-        session.execute(insert(RuleSpan), [row])
 
     version = refreshed(world.database, follower)
 
@@ -206,6 +207,31 @@ def test_where_the_database_cannot_be_read_the_zone_in_full_is_sent(
         line for message in answered(whole) for line in message
     )
     assert "cannot be read" in caplog.text
+
+
+def test_a_release_that_is_added_again_changes_nothing(world: World, follower: Follower) -> None:
+    history = write_history(world.database, 20, seed=5)
+    past = refreshed(world.database, follower).past
+    assert isinstance(past, ZonePast)
+    oldest, newest = min(history), max(history)
+    rows = past.rows_between(oldest, newest)
+
+    past.grow(20, sorted(history)[-2], 7)
+
+    assert past.rows_between(oldest, newest) == rows
+
+
+def test_a_database_with_another_past_gives_no_difference(world: World, follower: Follower) -> None:
+    """One that was restored beneath a running process: the serials that it held are not its own."""
+    history = write_history(world.database, 20, seed=5)
+    past = refreshed(world.database, follower).past
+    assert isinstance(past, ZonePast)
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuse_zone_serials_update")
+        connection.exec_driver_sql("UPDATE zone_serials SET serial = serial + 1 WHERE release_id = 12")
+
+    assert past.changes(sorted(history)[10], max(history)) is None
+    assert past.changes(sorted(history)[11], max(history))
 
 
 def test_a_datagram_is_told_to_come_over_tcp(world: World, follower: Follower) -> None:

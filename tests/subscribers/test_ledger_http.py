@@ -27,11 +27,11 @@ LIFTED = 30
 @pytest.fixture
 def api(database: Database, settings: Settings, now: dt.datetime) -> Iterator[Api]:
     """Serial 100 blocks thirty names, 101 one other; `isp-one` has 100 by two servers, `isp-two` nothing."""
-    published(database, ZONE, [(100, now - 60 * MINUTE), (101, now - 20 * MINUTE)])
     with database.write() as session:
         for number in range(LIFTED):
             session.add(rule(f"example.lifted{number:02}.", 1, 2))
         session.add(rule("example.new.", 2, None))
+    published(database, ZONE, [(100, now - 60 * MINUTE), (101, now - 20 * MINUTE)])
     given = {"isp": registered(database, "isp-one", "127.0.0.0/8", now=now).token}
     given["isp-two"] = registered(database, "isp-two", "192.0.2.0/24", now=now).token
     told(database, now - 9 * MINUTE, "127.0.0.1", "127.0.0.2")
