@@ -51,6 +51,7 @@ check: install-dev ## format, lint, types, import order
 	@.venv/bin/lint-imports --no-logo --no-cache
 
 bench: install-dev ## the benchmarks, one after the other; N=1000000 for so many names
+	@scripts/test-deps
 	@shopt -s nullglob; found=(bench/bench_*.py); \
 	if [ $${#found[@]} = 0 ]; then echo 'bench: there is no bench/bench_*.py, so nothing was measured' >&2; exit 1; fi; \
 	failed=0; for file in "$${found[@]}"; do \

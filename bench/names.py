@@ -41,7 +41,7 @@ def fresh(count: int, of: str) -> list[str]:
 
 
 def _distinct() -> Iterator[str]:
-    random, seen = Random(SEED), set[str]()  # noqa: S311 - no secret is made of it
+    random, seen = Random(SEED), set[str]()
     while True:
         stem = "".join(random.choices(SYLLABLES, k=random.randint(3, 5)))
         name = f"{stem}{random.choice(TAILS)}.{random.choice(ENDINGS)}"

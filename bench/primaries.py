@@ -132,11 +132,12 @@ class Pulih:
     def _act(self, path: str, body: object) -> None:
         self._post(path, body, "approver-1")
 
-    def _post(self, path: str, body: object, person: str) -> Any:  # noqa: ANN401 - JSON
+    def _post(self, path: str, body: object, person: str) -> dict[str, Any]:
         answer = self.client.post(path, json=body, headers={**self._as(person), "If-Match": "*"})
         if not answer.is_success:
             raise sink.WrongTransfer(answer.text)
-        return answer.json()
+        document: dict[str, Any] = answer.json()
+        return document
 
     def _as(self, person: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.service.installation.token(person)}"}

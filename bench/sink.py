@@ -1,7 +1,7 @@
 """A secondary that keeps nothing: it asks over a plain socket, reads as fast as it can, and checks what came.
 
 It is the same for every server. A transfer is over when as many records have come as the zone or the difference
-holds; then it must have been answered without an error, signed throughout, and end in the SOA of the right serial.
+holds; it must be signed throughout, without an error, and end in the SOA of the right serial.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Transfer(NamedTuple):
 
 
 def transfer(port: int, key: dns.tsig.Key, wanted: Wanted, *, verify: bool = False) -> Transfer:
-    """Fetch once. Signatures are counted; with `verify` they are computed too, after the time was taken.
+    """Fetch once. Each message must be signed; with `verify` the signatures are computed, after the time was taken.
 
     Raises WrongTransfer.
     """
@@ -58,16 +58,14 @@ def transfer(port: int, key: dns.tsig.Key, wanted: Wanted, *, verify: bool = Fal
     began = time.perf_counter()
     with socket.create_connection((HOST, port), TIMEOUT) as sock:
         sock.sendall(framed)
-        messages, octets = _read(sock, wanted.records)
+        messages, octets = read(sock, wanted.records)
         seconds = time.perf_counter() - began
-    if any(message[3] & 0x0F for message in messages):
-        raise WrongTransfer(f"{wanted}: answered with an error")
     (serial,) = unpack_from("!I", messages[-1], len(messages[-1]) - _tsig_length(key) - SERIAL_FROM_END)
     if serial != wanted.serial:
         raise WrongTransfer(f"{wanted}: it ends in serial {serial}")
     if verify:
         assert query.mac is not None
-        _verify(messages, key, query.mac)
+        check_signatures(messages, key, query.mac)
     return Transfer(seconds, len(messages), octets)
 
 
@@ -97,7 +95,7 @@ def _query(key: dns.tsig.Key, wanted: Wanted) -> dns.message.Message:
     return query
 
 
-def _read(sock: socket.socket, records: int) -> tuple[list[bytes], int]:
+def read(sock: socket.socket, records: int) -> tuple[list[bytes], int]:
     """Messages until so many records have come; also how many octets that were, with the lengths before them."""
     messages: list[bytes] = []
     buffer, octets = bytearray(), 0
@@ -109,16 +107,16 @@ def _read(sock: socket.socket, records: int) -> tuple[list[bytes], int]:
         buffer += piece
         at = 0
         while len(buffer) - at > HEADER:
-            length, _, _, _, answers, _, additional = unpack_from("!7H", buffer, at)
+            length, _, flags, _, answers, _, additional = unpack_from("!7H", buffer, at)
             if len(buffer) - at < 2 + length:
                 break
-            if additional < 1:
+            if not answers:
+                raise WrongTransfer(f"message {len(messages)} holds no record, error {flags & 0x0F}")
+            if not additional:
                 raise WrongTransfer(f"message {len(messages)} is not signed")
             messages.append(bytes(buffer[at + 2 : at + 2 + length]))
             records -= answers
             at += 2 + length
-            if not answers:
-                raise WrongTransfer(f"message {len(messages)} holds no record")
         del buffer[:at]
     if records or buffer:
         raise WrongTransfer(f"{-records} records and {len(buffer)} octets too many")
@@ -130,7 +128,7 @@ def _tsig_length(key: dns.tsig.Key) -> int:
     return len(key.name.to_digestable()) + 10 + len(key.algorithm.to_digestable()) + 16 + MAC_LENGTH
 
 
-def _verify(messages: Sequence[bytes], key: dns.tsig.Key, mac: bytes) -> None:
+def check_signatures(messages: Sequence[bytes], key: dns.tsig.Key, mac: bytes) -> None:
     """Compute each signature over the one before it (RFC 8945 section 5.3.1), for hmac-sha256."""
     head = key.name.to_digestable() + pack("!HI", 255, 0) + key.algorithm.to_digestable()
     assert isinstance(key.secret, bytes)
