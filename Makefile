@@ -50,10 +50,13 @@ check: install-dev ## format, lint, types, import order
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo --no-cache
 
-bench: install-dev ## the benchmarks, one after the other
+bench: install-dev ## the benchmarks, one after the other; N=1000000 for so many names
+	@scripts/test-deps
 	@shopt -s nullglob; found=(bench/bench_*.py); \
 	if [ $${#found[@]} = 0 ]; then echo 'bench: there is no bench/bench_*.py, so nothing was measured' >&2; exit 1; fi; \
-	for file in "$${found[@]}"; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+	failed=0; for file in "$${found[@]}"; do \
+		module=$${file%.py}; echo "== $$file"; N="$(N)" $(PY) -m "$${module//\//.}" || failed=1; \
+	done; exit $$failed
 
 soak: install-dev ## repeat all tests with fresh seeds for SOAK_MINUTES (60)
 	@scripts/test-deps

@@ -1,0 +1,1 @@
+"""Benchmarks: Pulih beside another server in the same run, started by `make bench`."""
