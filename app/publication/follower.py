@@ -26,6 +26,7 @@ class Follower:
     `reading` gives a view of the database for what versions need later, in other threads: differences from serials
     that are long past. A serial is written down as shown (`marks`) before it can be served. A zone whose database
     knows less than was shown (an old backup) is not served from it until the publisher has moved its serials forward.
+    At the start what any process has shown counts: a follower's own marks may be lost.
     """
 
     def __init__(self, settings: Settings, marks: Marks, reading: Reading) -> None:
@@ -63,7 +64,8 @@ class Follower:
     def _version(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
         held = self.zones.get(zone.name)
         serial = _serial_of(session, zone, newest_id)
-        if serial is None or serial < self._marks.own(zone.name):
+        shown = self._marks.highest(zone.name) if held is None else self._marks.own(zone.name)
+        if serial is None or serial < shown:
             return held
         if held is not None and held.serial == serial:
             return held

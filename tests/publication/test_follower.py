@@ -107,3 +107,14 @@ def test_the_zone_is_named_in_its_soa_as_the_settings_say(world: World, settings
         "ns.example",
         "contact.example",
     )
+
+
+def test_a_new_follower_shows_nothing_older_than_any_process_has_shown(
+    world: World, follower: Follower, settings: Settings
+) -> None:
+    """Its own mark may be lost."""
+    serial = block(world, "a.example")
+    Marks(settings.data_dir / "marks", "publisher").raise_to(ZONE, serial + 5)
+
+    assert refreshed(world, follower) == ()
+    assert follower.zones == {}

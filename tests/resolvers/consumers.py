@@ -8,7 +8,7 @@ import datetime as dt
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,8 +214,8 @@ def timer(script: Path, every: int) -> Iterator[None]:
 
 
 @contextmanager
-def consumers(directory: Path) -> Iterator[Consumers]:
-    """Pulih with every consumer beside it."""
+def consumers(directory: Path, starts: Sequence[Callable[[Consumers], None]] = STARTS) -> Iterator[Consumers]:
+    """Pulih with every consumer, or with some, beside it."""
     with ExitStack() as stack:
         upstream_port = free_port()
         upstream = directory / "upstream"
@@ -233,6 +233,6 @@ def consumers(directory: Path) -> Iterator[Consumers]:
         stack.callback(database.close)
         service = stack.enter_context(installation.serving())
         made = Consumers(service, settings, database, upstream_port, stack)
-        for start in STARTS:
+        for start in starts:
             start(made)
         yield made
