@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from random import Random
+from math import inf
+from pathlib import Path
 
-import dns.rdatatype
-import dns.versioned
-import dns.xfr
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
@@ -18,21 +16,23 @@ from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.publication.models import Release, RuleSpan, Zone, ZoneSerial
 from app.publication.past import ZonePast
-from app.publication.store import bucket_of
 from app.settings import Settings
 from resolver_policy import wire, xfr
-from resolver_policy.delta import Rule
 from resolver_policy.wire import ZoneVersion
-from resolver_policy.xfr import Reply
-from tests.policy.scale import Record, scaled, tell
+from tests.policy.scale import Record, scaled, seeded, tell
 from tests.policy.test_xfr import answered, ask
-from tests.policy.zones import EVERY_RULE, Rules, many_rules, parsed, records_of
+from tests.policy.zones import Rules, records_of
+from tests.publication.pasts import records, secondary_at, take, write_past
 from tests.publication.worlds import World
-from tests.service import NOW, ZONE
+from tests.service import NOW, ZONE, Template, copy_of
 
 RELEASES = scaled(1_000)
 ASKED = scaled(100)
-NAMES = 300
+ALL = scaled(ASKED)
+"""Of a thousand serials a hundred; at full scale (10), of ten thousand all."""
+
+LARGEST = xfr.LARGEST_DIFFERENCE
+SHORT_PASTS = scaled(200)
 
 
 def refreshed(database: Database, follower: Follower) -> ZoneVersion:
@@ -41,78 +41,23 @@ def refreshed(database: Database, follower: Follower) -> ZoneVersion:
     return follower.zones[ZONE]
 
 
-def write_history(database: Database, releases: int, seed: int) -> dict[int, Rules]:
-    """Fill the tables with a random history, as a publisher would; the rules that stood under each serial."""
-    random = Random(seed)
-    rules = many_rules(NAMES, seed)
-    since = dict.fromkeys(rules, 2)
-    spans: list[tuple[str, int, int | None, Rule]] = []
-    held = {2: dict(rules)}
-    for release in range(3, releases + 2):
-        gone = random.sample(sorted(rules), random.choice((0, 1, 1, 2)))
-        spans += [(key, since.pop(key), release, rules.pop(key)) for key in gone]
-        for key, rule in many_rules(random.choice((0, 1, 1, 2)), random.getrandbits(40)).items():
-            if key not in rules:
-                rules[key], since[key] = rule, release
-        if random.random() < 0.3:
-            key = random.choice(sorted(rules))
-            if since[key] != release:
-                spans.append((key, since[key], release, rules[key]))
-                rules[key], since[key] = random.choice(EVERY_RULE), release
-        held[release] = dict(rules)
-    spans += [(key, since[key], None, rule) for key, rule in rules.items()]
-    with database.write() as session:
-        zone = zones.by_name(session, ZONE)
-        first = zones.last_serial(session, zone)
-        serials = {release: first + 3 * release for release in held}
-        _insert(session, spans, releases)
-        rows = [{"zone_id": zone.id, "release_id": release, "serial": serials[release]} for release in held]
-        session.execute(insert(ZoneSerial), rows)
-    return {serials[release]: rules for release, rules in held.items()}
-
-
-def _insert(session: Session, spans: list[tuple[str, int, int | None, Rule]], releases: int) -> None:
-    session.execute(
-        insert(RuleSpan),
-        [
-            {"key": key, "from_release": begins, "to_release": ends, "own": rule.own, "wild": rule.wild}
-            | {"bucket": bucket_of(key)}
-            for key, begins, ends, rule in spans
-        ],
-    )
-    common = {"published_at": NOW, "names": 0, "rules": 0, "digest": bytes(32), "events_until": 0}
-    session.execute(insert(Release), [{"id": release, **common} for release in range(2, releases + 2)])
+def write_history(database: Database, releases: int, seed: int, names: int = 300) -> dict[int, Rules]:
+    """A random past of the one zone; the rules that stood under each serial."""
+    return write_past(database, releases, names, seeded(f"past {seed}")).under_serials(ZONE)
 
 
 @pytest.fixture
 def history(world: World) -> dict[int, Rules]:
-    return write_history(world.database, RELEASES, seed=1)
+    return write_history(world.database, RELEASES, seed=1, names=50)
 
 
-def secondary_at(rules: Rules, of: ZoneVersion, serial: int) -> dns.versioned.Zone:
-    """What a secondary has that took the zone at an old serial."""
-    made = ZoneVersion.from_rules(sorted(rules.items()), of.zone, serial)
-    return take(dns.versioned.Zone(f"{ZONE}.", relativize=False), xfr.answer(ask("AXFR"), made), None)
-
-
-def take(zone: dns.versioned.Zone, reply: Reply, serial: int | None) -> dns.versioned.Zone:
-    qtype = dns.rdatatype.AXFR if serial is None else dns.rdatatype.IXFR
-    with dns.xfr.Inbound(zone, qtype, serial) as inbound:
-        done = [inbound.process_message(parsed(message)) for message in reply.messages]
-    assert done[-1]
-    return zone
-
-
-def records(zone: dns.versioned.Zone) -> set[str]:
-    return {f"{name} {ttl} IN CNAME {rdata}" for name, ttl, rdata in zone.iterate_rdatas("CNAME")}
-
-
-@pytest.mark.parametrize("largest", [xfr.LARGEST_DIFFERENCE, 1_000])
+@pytest.mark.parametrize(("largest", "asked"), [(LARGEST, ASKED), (inf, ALL)])
 def test_an_increment_from_any_serial_ever_published_gives_what_axfr_gives(
     world: World,
     follower: Follower,
     history: dict[int, Rules],
     largest: float,
+    asked: int,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
@@ -123,27 +68,40 @@ def test_an_increment_from_any_serial_ever_published_gives_what_axfr_gives(
     head = version.serial
     wanted = records_of(history[head], version.zone)
     outcomes = dict.fromkeys(("difference", "full"), 0)
-    for serial in Random(2).sample(sorted(history)[:-1], min(ASKED, len(history) - 1)):
+    older = sorted(history)[:-1]
+    for serial in {*seeded("serials").sample(older, min(asked, len(older))), *older[-3:]}:
         reply = xfr.answer(ask("IXFR", serial), version)
         outcomes[reply.outcome] += 1
-        assert records(take(secondary_at(history[serial], version, serial), reply, serial)) == wanted
+        assert records(take(secondary_at(history[serial], version.zone, serial), reply, serial)) == wanted
     assert outcomes["difference"] > 0
-    assert (outcomes["full"] == 0) == (largest > 1)
+    assert (outcomes["full"] == 0) == (largest == inf)
     tell(record_property, serials=len(history), **outcomes)
 
 
-def test_a_short_history_never_needs_the_whole_zone(world: World, follower: Follower, record_property: Record) -> None:
-    """Small enough a difference from every serial, many histories."""
-    applied = 0
-    history = write_history(world.database, 30, seed=7)
-    version = refreshed(world.database, follower)
-    for serial in sorted(history)[:-1]:
-        reply = xfr.answer(ask("IXFR", serial), version)
-        assert reply.outcome == "difference"
-        zone = take(secondary_at(history[serial], version, serial), reply, serial)
-        assert records(zone) == records_of(history[version.serial], version.zone)
-        applied += 1
-    tell(record_property, increments=applied)
+def test_many_short_pasts_give_what_axfr_gives(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
+    """Each in a database of its own, of its own length and size, from two serials; in half none is too far away."""
+    world.database.close()
+    empty = Template(tmp_path / "pulih.db", {})
+    random = seeded("short pasts")
+    outcomes = dict.fromkeys(("difference", "full"), 0)
+    for number in range(SHORT_PASTS):
+        settings = Settings(data_dir=tmp_path / "past")
+        database = copy_of(empty, settings)
+        past = write_past(database, random.randint(2, 12), random.choice((0, 1, 8, 30)), random)
+        marks = Marks(tmp_path / f"marks-{number}", "transfer")
+        version = refreshed(database, Follower(settings, marks, database.read))
+        history = past.under_serials(ZONE)
+        monkeypatch.setattr(xfr, "LARGEST_DIFFERENCE", (LARGEST, inf)[number % 2])
+        for serial in random.sample(sorted(history)[:-1], min(2, len(history) - 1)):
+            reply = xfr.answer(ask("IXFR", serial), version)
+            outcomes[reply.outcome] += 1
+            taken = take(secondary_at(history[serial], version.zone, serial), reply, serial)
+            assert records(taken) == records_of(history[version.serial], version.zone), (number, serial)
+        database.close()
+    assert outcomes["difference"] > SHORT_PASTS
+    tell(record_property, pasts=SHORT_PASTS, **outcomes)
 
 
 def test_what_came_after_the_start_is_known_too(world: World, follower: Follower) -> None:
