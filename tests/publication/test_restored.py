@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from app.db import Database
 from app.journal import queries
@@ -12,41 +11,14 @@ from app.main import make_publisher
 from app.publication import zones
 from app.publication.follower import Follower
 from app.publication.marks import Marks
-from app.publication.models import Zone, ZoneSerial
-from app.publication.publisher import Publisher
 from app.settings import Settings
 from resolver_policy.targets import Decision, Match, Target
+from tests.publication.test_zones import change, data_dir, restarted, serials
 from tests.publication.worlds import World
 from tests.service import NOW, ZONE
 
 UNIX_NOW = int(NOW.timestamp())
 NAMES = [Target(f"n{number}.example", Match.EXACT, Decision.BLOCK) for number in range(50)]
-
-
-def serials(database: Database, zone: str = ZONE) -> list[int]:
-    """Every serial that a zone ever had, oldest first."""
-    with database.read() as session:
-        query = select(ZoneSerial.serial).join(Zone, Zone.id == ZoneSerial.zone_id).where(Zone.name == zone)
-        return list(session.scalars(query.order_by(ZoneSerial.release_id)))
-
-
-def change(world: World, number: int) -> dict[str, int]:
-    """Block one more name, and publish."""
-    world.add([NAMES[number]])
-    return world.publish()
-
-
-def restarted(world: World, *, zones: str = "block.rpz=nxdomain") -> Publisher:
-    """Another publisher on the same database, started with these zones."""
-    publisher = make_publisher(Settings(data_dir=data_dir(world), zones=zones), world.database)
-    publisher.start(world.clock())
-    return publisher
-
-
-def data_dir(world: World) -> Path:
-    path = world.database.engine.url.database
-    assert path is not None
-    return Path(path).parent
 
 
 def snapshot(world: World) -> Path:
