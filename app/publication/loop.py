@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 SPACING = 1.0
 """Seconds between two releases: consumers' incremental transfers break on faster serials."""
 
+WORKED_AT_ONCE = 0.1
+"""Seconds for which a large release may be prepared before anything else is looked at."""
+
 LONGEST_NAP = 1.0
 RETRY = 1.0
 
@@ -33,13 +36,22 @@ def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.
         while not stop.is_set():
             try:
                 last_release = _turn(database, publisher, clock, last_release or _last_release(database, clock()))
-                if not publisher.work():
+                if not _work(publisher):
                     _rest(database, publisher, watch, clock, stop, last_release)
             except Exception:
                 log.exception("publishing failed; it will be tried again")
                 stop.wait(RETRY)
     finally:
         watch.close()
+
+
+def _work(publisher: Publisher) -> bool:
+    """Prepare large releases for a moment; False where nothing needs it."""
+    until = time.monotonic() + WORKED_AT_ONCE
+    while publisher.work():
+        if time.monotonic() >= until:
+            return True
+    return False
 
 
 def _last_release(database: Database, now: dt.datetime) -> float:

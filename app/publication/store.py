@@ -98,7 +98,7 @@ class DatabaseRules:
         parameters = _bounds(roots) | {"turned": self._view.turned}
         with self._reading() as session:
             self._spend(session, roots, "targets")
-            rows = session.execute(_subtrees(CELLS, len(roots)), parameters)
+            rows = session.execute(_subtrees(CELLS, roots), parameters)
             active = (
                 (key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows if kind is not None
             )
@@ -117,7 +117,7 @@ class DatabaseRules:
         parameters = _bounds(roots) | ({} if release_id is None else {"release_id": release_id})
         with self._reading() as session:
             self._spend(session, roots, "rule_spans")
-            rows = session.execute(_subtrees(query, len(roots)), parameters)
+            rows = session.execute(_subtrees(query, roots), parameters)
             yield from ((key, STORED[own][wild]) for key, own, wild in rows if key is not None)
 
     def has_rule_below(self, key: str) -> bool:
@@ -153,7 +153,7 @@ class DatabaseRules:
         if self._left is None:
             return
         parameters = _bounds(roots) | {"most": self._left + 1}
-        self._left -= session.execute(_subtrees(COUNT.format(table=table), len(roots)), parameters).scalar_one()
+        self._left -= session.execute(_subtrees(COUNT.format(table=table), roots), parameters).scalar_one()
         if self._left < 0:
             raise TooMuch
 
@@ -218,9 +218,14 @@ def _folded(rows: Iterator[tuple[str, Match, Decision]]) -> Iterator[tuple[str, 
         yield key, effective((match, decision) for _, match, decision in same)
 
 
+def _subtrees(query: str, roots: Sequence[str]) -> TextClause:
+    """A query over `subtrees`, a table of the key ranges of roots, and of as many empty ones as make a round number."""
+    return _over_ranges(query, _round(len(roots)))
+
+
 @cache
-def _subtrees(query: str, count: int) -> TextClause:
-    """A query over `subtrees`, a table of `count` key ranges; made once for each count, so that it is compiled once.
+def _over_ranges(query: str, count: int) -> TextClause:
+    """The same over `count` ranges; made once for each count, so that it is compiled once.
 
     Tables are joined to it from the left, and what a range does not find is left out afterwards: with an inner join
     a planner that has no statistics may walk the whole table instead of the ranges.
@@ -230,6 +235,12 @@ def _subtrees(query: str, count: int) -> TextClause:
 
 
 def _bounds(roots: Sequence[str]) -> dict[str, object]:
-    firsts = {f"first_{index}": root for index, root in enumerate(roots)}
-    pasts = {f"past_{index}": names.subtree_end(root) for index, root in enumerate(roots)}
+    padded = [*roots, *[""] * (_round(len(roots)) - len(roots))]
+    firsts = {f"first_{index}": root for index, root in enumerate(padded)}
+    pasts = {f"past_{index}": root and names.subtree_end(root) for index, root in enumerate(padded)}
     return {**firsts, **pasts}
+
+
+def _round(count: int) -> int:
+    """The next power of two: few lengths of a query, since each that was compiled is kept, parameters and all."""
+    return 1 << (count - 1).bit_length()
