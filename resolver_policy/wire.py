@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from struct import pack
 from typing import NamedTuple, Protocol
 
@@ -30,6 +31,7 @@ NS_TARGET = "localhost"
 MOST_DELTAS = 256
 MOST_CHANGES = 50_000
 MOST_SUFFIXES = 4096
+NAMES_REMEMBERED = 256
 
 _OWNER = re.compile(r"(?!rpz-)(?:[a-z0-9_-]{1,63}\.){2,}").fullmatch
 _RULES = {str(3 * own + wild): Rule(own, wild) for own in Decision for wild in Decision}
@@ -41,6 +43,7 @@ _POINTER = [chr(0xC0 | at >> 8) + chr(at & 0xFF) for at in range(LONGEST_MESSAGE
 _LONGEST_UNIT = 3 * LONGEST_NAME + 2 * 10
 
 
+@lru_cache(NAMES_REMEMBERED)
 def wire_name(text: str) -> bytes:
     """Encode a name, lower case and uncompressed; a dot at its end may be left out."""
     return dns.name.from_text(text).to_digestable()

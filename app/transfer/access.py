@@ -5,11 +5,14 @@ without a key, by its address. SOA is answered to a known address or key; a tran
 the key where the subscriber has one.
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from app.subscribers.directory import Address, Directory, KnownKey, Subscriber
 from app.transfer.edns import PROHIBITED, Ede
+
+ADDRESSES_REMEMBERED = 4096
 
 
 class Caller(NamedTuple):
@@ -20,6 +23,7 @@ class Caller(NamedTuple):
     subscriber: Subscriber | None
 
 
+@lru_cache(ADDRESSES_REMEMBERED)
 def address_of(text: str) -> Address:
     """Read the address of a socket; an IPv4 client of an IPv6 socket is an IPv4 client."""
     address = ip_address(text.partition("%")[0])

@@ -47,6 +47,7 @@ def _limit(stream: socket.socket, limits: Limits) -> None:
     waited for (RFC 5482): accepted sockets have it from the one that listens."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.send_buffer)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_buffer)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.known_idle * 1000))
 
 

@@ -106,7 +106,7 @@ class Transfer:
             door.close()
             transport.close()
             await self._notifier.close()
-            await streams.close()
+            streams.close()
 
     async def _until_stopped(self, started: Callable[["Transfer"], None] | None) -> None:
         log.info("zones served on %s, port %d, UDP and TCP", self._host, self.port)

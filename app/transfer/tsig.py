@@ -7,13 +7,14 @@ they are, so a transfer costs one HMAC over each and no parsing.
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from struct import pack
 from typing import NamedTuple
 
 import dns.name
 
 from app.subscribers.directory import KnownKey
-from app.transfer.request import MalformedError, Tsig
+from app.transfer.request import NAMES_REMEMBERED, MalformedError, Tsig
 
 HASHES = {"hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
 LENGTHS = {"hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64}
@@ -87,6 +88,7 @@ def _signed_part(data: bytes, tsig: Tsig, request_mac: bytes) -> bytes:
     return prior + message + _variables(_names(tsig.key, tsig.algorithm), stamp)
 
 
+@lru_cache(NAMES_REMEMBERED)
 def _names(key: str, algorithm: str) -> Names:
     return Names(dns.name.from_text(key).to_digestable(), dns.name.from_text(algorithm).to_digestable())
 

@@ -6,6 +6,7 @@ once, each with a piece of a zone to sign and send, would keep a datagram waitin
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 AT_ONCE = 16
 
@@ -14,23 +15,28 @@ class Turns:
     """Hands out so many turns in each round of the loop, first come, first served."""
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._left = AT_ONCE
+        self._renewing = False
+        self._waiting: deque[Callable[[], object]] = deque()
 
-    async def take(self) -> None:
-        """Wait for a turn: at least until the loop has looked at its sockets."""
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
+    def take(self, work: Callable[[], object]) -> bool:
+        """True: there is a turn now, the caller goes on. False: `work` is called when its turn has come."""
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+        if self._left and not self._waiting:
+            self._left -= 1
+            return True
+        self._waiting.append(work)
+        return False
+
+    def _renew(self) -> None:
+        """The loop has looked at its sockets: those who wait longest go first."""
+        self._left, self._renewing = AT_ONCE, False
         if not self._waiting:
-            loop.call_soon(self._give)
-        self._waiting.append(turn)
-        await turn
-
-    def _give(self) -> None:
-        given = 0
-        while self._waiting and given < AT_ONCE:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                given += 1
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._give)
+            return
+        self._renewing = True
+        asyncio.get_running_loop().call_soon(self._renew)
+        for _ in range(min(AT_ONCE, len(self._waiting))):
+            self._left -= 1
+            self._waiting.popleft()()

@@ -1,6 +1,7 @@
 """Turns of the loop: few at a time, in order, none lost."""
 
 import asyncio
+from functools import partial
 
 from app.transfer.turns import AT_ONCE, Turns
 
@@ -13,31 +14,51 @@ def test_few_are_given_in_each_round_in_the_order_of_asking() -> None:
 
 async def _rounds(count: int) -> tuple[list[int], list[int]]:
     """How many got their turn in each round of the loop."""
-    turns, order, rounds = Turns(), list[int](), list[int]()
-
-    async def wait(number: int) -> None:
-        await turns.take()
-        order.append(number)
-
-    tasks = [asyncio.create_task(wait(number)) for number in range(count)]
-    while not all(task.done() for task in tasks):
+    turns, order = Turns(), list[int]()
+    for number in range(count):
+        if turns.take(partial(order.append, number)):
+            order.append(number)
+    rounds = [len(order)]
+    while len(order) < count:
         before = len(order)
         await asyncio.sleep(0)
         rounds.append(len(order) - before)
     return [each for each in rounds if each], order
 
 
-def test_one_that_no_longer_waits_takes_no_turn_from_others() -> None:
-    asyncio.run(_with_cancelled())
+def test_one_that_comes_later_waits_behind_those_who_wait() -> None:
+    asyncio.run(_late())
 
 
-async def _with_cancelled() -> None:
-    turns = Turns()
-    tasks = [asyncio.create_task(turns.take()) for _ in range(3 * AT_ONCE)]
+async def _late() -> None:
+    turns, order = Turns(), list[str]()
+    for _ in range(AT_ONCE):
+        assert turns.take(lambda: None)
+    assert not turns.take(lambda: order.append("first"))
     await asyncio.sleep(0)
-    for task in tasks[: 2 * AT_ONCE]:
-        task.cancel()
+    assert order == ["first"]
+    for _ in range(AT_ONCE - 1):
+        assert turns.take(lambda: None)
+    assert not turns.take(lambda: order.append("last"))
+    assert order == ["first"]
+
+
+def test_work_that_asks_again_goes_behind_the_others() -> None:
+    order = asyncio.run(_again())
+    assert order.index("other") < order.index("again")
+
+
+async def _again() -> list[str]:
+    turns, order = Turns(), list[str]()
+
+    def again() -> None:
+        assert not turns.take(lambda: order.append("again"))
+
+    for _ in range(AT_ONCE):
+        turns.take(lambda: None)
+    turns.take(again)
+    for _ in range(AT_ONCE):
+        turns.take(lambda: order.append("other"))
     for _ in range(4):
         await asyncio.sleep(0)
-    assert all(task.done() for task in tasks)
-    await asyncio.wait_for(turns.take(), 1)
+    return order
