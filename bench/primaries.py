@@ -16,7 +16,7 @@ import dns.update
 import httpx
 
 from bench import sink
-from tests.installation import PULIH, Installation, Service
+from tests.installation import PULIH, Installation, Service, order_file
 from tests.installation import order as an_order
 from tests.servers import Server
 from tests.servers_secondaries import knotd
@@ -24,18 +24,6 @@ from tests.servers_secondaries import knotd
 ZONE = "block.rpz"
 TTL = 60
 PATIENCE = 3600.0
-
-ORDER = """
-number = "BENCH"
-dated = 2026-11-01
-authority = "Example Ministry"
-kind = "block"
-category = "fraud"
-review_due_at = 2036-11-01T00:00:00Z
-legal_basis = [{ instrument = "Example Act", article = "1" }]
-reason = { id = "Contoh", en = "An example" }
-sop = { code = "domain-owner" }
-"""
 
 Act = Callable[[], None]
 
@@ -96,7 +84,7 @@ class Pulih:
     def fill(self, names: Sequence[str], folder: Path) -> float:
         """Import and approve a list; seconds until the transfer process shows it."""
         (folder / "list.txt").write_text("\n".join(names) + "\n")
-        (folder / "order.toml").write_text(ORDER)
+        (folder / "order.toml").write_text(order_file("BENCH"))
         before = sink.serial_of(self.port, ZONE)
         began = time.perf_counter()
         printed = self.run("import", "list.txt", "--order-file", "order.toml", as_="operator-1")

@@ -159,6 +159,21 @@ def order(number: str, *targets: tuple[str, str], conditions: tuple[str, ...] = 
     }
 
 
+def order_file(number: str) -> str:
+    """What an imported list is ordered by: the file for `pulih import --order-file`."""
+    return f"""
+number = "{number}"
+dated = 2026-11-01
+authority = "Example Ministry"
+kind = "block"
+category = "fraud"
+review_due_at = 2036-11-01T00:00:00Z
+legal_basis = [{{ instrument = "Example Act", article = "1" }}]
+reason = {{ id = "Contoh", en = "An example" }}
+sop = {{ code = "domain-owner" }}
+"""
+
+
 def leaf(code: str) -> dict[str, Any]:
     """A condition that the platform must meet."""
     return {

@@ -11,9 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import pytest
-
-from tests.servers import find
+from tests.servers import find, missing
 
 NEW_NETWORK = 0x40000000
 """CLONE_NEWNET of unshare(2)."""
@@ -22,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def in_own_network(body: Callable[[], Result]) -> Result:
-    """Run `body` where there is only a loopback interface; the test is skipped where the system forbids that."""
+    """Run `body` where there is only a loopback interface; what the system forbids is missing."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(_leave).result()
         return thread.submit(body).result()
@@ -31,7 +29,7 @@ def in_own_network(body: Callable[[], Result]) -> Result:
 def _leave() -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if library.unshare(NEW_NETWORK) != 0:
-        pytest.skip(f"no network of its own for a test: {os.strerror(ctypes.get_errno())} (needs root)")
+        missing(f"no network of its own for a test: {os.strerror(ctypes.get_errno())} (needs root)")
     subprocess.run([find("ip", "iproute2"), "link", "set", "lo", "up"], check=True)
 
 
@@ -41,7 +39,7 @@ def filter_packets(rules: str) -> None:
         [find("nft", "nftables"), "-f", "-"], input=rules, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        pytest.skip(f"this kernel takes no such packet filter: {done.stderr.strip()}")
+        missing(f"this kernel takes no such packet filter: {done.stderr.strip()}")
 
 
 def counted(counter: str) -> int:

@@ -9,7 +9,6 @@ from app.answers.names import explain
 from app.journal.models import JournalHead
 from app.main import make_publisher
 from app.orders.models import Touched
-from app.publication import zones
 from app.publication.follower import Follower
 from app.publication.models import Release, RuleSpan, ZoneSerial
 from app.publication.store import changes_between, rules_of_release
@@ -18,7 +17,7 @@ from resolver_policy.delta import diff
 from resolver_policy.targets import Decision, decide
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import queries
-from tests.publication.worlds import Rules, World, digest_of, random_act
+from tests.publication.worlds import Rules, World, check_newest, random_act
 from tests.service import ZONE
 
 HISTORIES = 6
@@ -27,17 +26,10 @@ RELEASES = 30
 
 def check_release(world: World, follower: Follower, rules: Rules, random: Random) -> int:
     """The newest release against the definition; gives its number."""
+    release = check_newest(world, follower, rules)
     with world.database.read() as session:
-        release = zones.head(session)
-        assert release is not None
-        assert dict(rules_of_release(session, release.id)) == rules
-        assert release.names == len(rules)
-        assert release.rules == sum((rule.own > 0) + (rule.wild > 0) for rule in rules.values())
-        assert release.digest == digest_of(rules)
         assert release.events_until <= session.scalars(select(JournalHead.size)).one()
         assert session.scalar(select(func.count()).select_from(Touched)) == 0
-        follower.refresh(session)
-        assert dict(follower.zones[ZONE].rules()) == rules
         assert follower.zones[ZONE].serial == session.scalar(
             select(ZoneSerial.serial).where(ZoneSerial.release_id == release.id)
         )

@@ -9,7 +9,6 @@ from app.main import make_publisher
 from app.orders.models import Order, TargetRow
 from app.publication import acts, holders, making, publisher, spans, store, zones
 from app.publication.follower import Follower
-from app.publication.store import rules_of_release
 from app.settings import Settings
 from resolver_policy import names, rules
 from resolver_policy.rules import build
@@ -17,7 +16,7 @@ from resolver_policy.targets import Decision, Match, Target
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import cells_of
 from tests.publication import worlds
-from tests.publication.worlds import Rules, World, digest_of, random_act
+from tests.publication.worlds import Rules, World, check_newest, random_act
 from tests.service import ZONE
 
 HISTORIES = 12
@@ -54,19 +53,6 @@ def published_rules(world: World) -> Rules:
     return dict(build(cells_of(targets)))
 
 
-def check(world: World, follower: Follower, expected: Rules) -> None:
-    """The newest release against what it should be, as a reader, a follower and its own counts see it."""
-    with world.database.read() as session:
-        release = zones.head(session)
-        assert release is not None
-        assert dict(rules_of_release(session, release.id)) == expected
-        assert release.names == len(expected)
-        assert release.rules == sum((rule.own > 0) + (rule.wild > 0) for rule in expected.values())
-        assert release.digest == digest_of(expected)
-        follower.refresh(session)
-    assert dict(follower.zones[ZONE].rules()) == expected
-
-
 def is_between_acts(world: World) -> bool:
     """Whether a single target was let go of that no release knows yet."""
     with world.database.read() as session:
@@ -80,7 +66,7 @@ def drain(world: World, follower: Follower) -> None:
         assert newest is not None
         assert spans.unreleased(session, newest.id) is None
         assert acts.waiting(session) == []
-    check(world, follower, world.rules())
+    check_newest(world, follower, world.rules())
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
@@ -107,7 +93,7 @@ def test_every_release_is_whole_whatever_happens_while_one_is_prepared(
         elif world.publisher.release(world.clock()):
             counts["releases"] += 1
             if not is_between_acts(world):
-                check(world, follower, published_rules(world))
+                check_newest(world, follower, published_rules(world))
     drain(world, follower)
     tell(record_property, **counts)
 

@@ -17,14 +17,17 @@ from app.orders import clock as orders_clock
 from app.orders import decide, guarding, lift, propose
 from app.orders.models import Ground, Order
 from app.orders.schemas import Decide, Lift, ProposeOrder, TargetIn
+from app.publication import zones
+from app.publication.follower import Follower
+from app.publication.models import Release
 from app.publication.publisher import Publisher
-from app.publication.store import bucket_of
+from app.publication.store import bucket_of, rules_of_release
 from app.settings import parse_zones
 from resolver_policy.delta import Rule
 from resolver_policy.rules import build
 from resolver_policy.targets import Decision, Match, Target
 from tests.policy.worlds import cells_of, random_name
-from tests.service import HOUR, FrozenClock, Template, an_order, text_of
+from tests.service import HOUR, ZONE, FrozenClock, Template, an_order, text_of
 
 GUARD = guarding.load(parse_zones("block.rpz=nxdomain"))
 LABELS = ("a", "b", "zz", "a-b", "_s", "0")
@@ -130,6 +133,20 @@ def _name(world: World, random: Random) -> str:
         below = f"{random.choice(LABELS)}.{name}"
         return random.choice([name, below, f"{random.choice(LABELS)}.{below}", parent if "." in parent else name])
     return f"{random_name(random, LABELS, 3)}.example"
+
+
+def check_newest(world: World, follower: Follower, rules: Rules) -> Release:
+    """The newest release against what it should be, as a reader, a follower and its own counts see it."""
+    with world.database.read() as session:
+        release = zones.head(session)
+        assert release is not None
+        assert dict(rules_of_release(session, release.id)) == rules
+        assert release.names == len(rules)
+        assert release.rules == sum((rule.own > 0) + (rule.wild > 0) for rule in rules.values())
+        assert release.digest == digest_of(rules)
+        follower.refresh(session)
+    assert dict(follower.zones[ZONE].rules()) == rules
+    return release
 
 
 def digest_of(rules: Rules) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2
 
-from tests.installation import Installation, Service
+from tests.installation import Installation, Service, order_file
 from tests.installation import order as an_order
 from tests.resolvers.test_main_job import answer, bind_of
 from tests.servers import find, free_port, wait_until
@@ -22,18 +22,6 @@ SECONDS = 30.0
 MEGABYTES = 300
 LIFT_SECONDS = 1.0
 """Until a lift is published that comes while a large order is being published."""
-
-ORDER = """
-number = "LIST-1"
-dated = 2026-11-01
-authority = "Example Ministry"
-kind = "block"
-category = "fraud"
-review_due_at = 2036-11-01T00:00:00Z
-legal_basis = [{ instrument = "Example Act", article = "1" }]
-reason = { id = "Contoh", en = "An example" }
-sop = { code = "domain-owner" }
-"""
 
 
 def real_lines() -> list[str]:
@@ -91,7 +79,7 @@ def test_a_real_list_is_imported_published_and_loaded(
 ) -> None:
     lines = real_lines()
     (tmp_path / "list.txt").write_text("\n".join(lines) + "\n")
-    (tmp_path / "order.toml").write_text(ORDER)
+    (tmp_path / "order.toml").write_text(order_file("LIST-1"))
     resolver_port = free_port()
     installation = Installation(tmp_path)
     installation.pulih("upgrade")

@@ -16,10 +16,12 @@ import dns.rdatatype
 from app.subscribers.directory import Directory, NotifyTarget
 from app.transfer.limits import Limits
 from app.transfer.process import Transfer
+from tests import servers_secondaries
 from tests.namespaces import counted, filter_packets, in_own_network
 from tests.policy.scale import Record
 from tests.policy.zones import SUBTREE, many_rules, version, zone
-from tests.servers import Server, find, free_port, named, named_config, running, wait_until
+from tests.servers import Server, free_port, named, named_config, wait_until
+from tests.servers_secondaries import knot_config, knotd, nsd_config
 from tests.wire.feeds import ISP_ONE, SECRET, MadeFeed, directory, serving
 
 REFRESH, SLACK = 5, 2.0
@@ -48,15 +50,7 @@ zone "block.rpz" {{ type secondary; primaries {{ 127.0.0.1 port {primary} key "{
 
 @contextmanager
 def knot(directory: Path, primary: int, port: int) -> Iterator[Server]:
-    config = f"""server:
-    rundir: "{directory}"
-    listen: 127.0.0.1@{port}
-log:
-  - target: stderr
-    any: info
-database:
-    storage: "{directory}"
-key:
+    statements = f"""key:
   - id: {ISP_ONE.name}
     algorithm: hmac-sha256
     secret: {SECRET_TEXT}
@@ -71,33 +65,16 @@ acl:
     action: notify
 zone:
   - domain: block.rpz
-    storage: "{directory}"
     master: pulih
     acl: notifies
 """
-    file = directory / "knot.conf"
-    file.write_text(config)
-    with running([find("knotd", "knot"), "-c", file], directory, port) as server:
+    with knotd(directory, knot_config(directory, port, statements), port) as server:
         yield server
 
 
 @contextmanager
 def nsd(directory: Path, primary: int, port: int) -> Iterator[Server]:
-    config = f"""server:
-    server-count: 1
-    ip-address: 127.0.0.1@{port}
-    username: ""
-    chroot: ""
-    database: ""
-    zonesdir: "{directory}"
-    zonelistfile: "{directory}/zone.list"
-    xfrdfile: "{directory}/xfrd.state"
-    xfrdir: "{directory}"
-    cookie-secret-file: ""
-    pidfile: "{directory}/nsd.pid"
-remote-control:
-    control-enable: no
-key:
+    statements = f"""key:
     name: "{ISP_ONE.name}"
     algorithm: hmac-sha256
     secret: "{SECRET_TEXT}"
@@ -107,9 +84,7 @@ zone:
     allow-notify: 127.0.0.1 {ISP_ONE.name}
     request-xfr: 127.0.0.1@{primary} {ISP_ONE.name}
 """
-    file = directory / "nsd.conf"
-    file.write_text(config)
-    with running([find("nsd", "nsd"), "-d", "-c", file], directory, port) as server:
+    with servers_secondaries.nsd(directory, nsd_config(directory, port, statements), port) as server:
         yield server
 
 
