@@ -64,7 +64,7 @@ class Answer:
 
     def report(self, feed: Feed, now: float, *, whole: bool) -> None:
         """Note down what became of it."""
-        seen = self.exchange.sighting
+        seen = self.exchange.sighting()
         if seen is None:
             return
         if not whole:

@@ -3,7 +3,8 @@
 No sockets here. Whatever is sent in, the answer is bounded work and never an exception.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from struct import pack
 from typing import NamedTuple
 
@@ -30,14 +31,19 @@ class Peer(NamedTuple):
     idle: float = 0
 
 
-class Exchange(NamedTuple):
-    """An answer. `sighting` lacks its octets; `key` is the name of the key that it is signed with.
+def _nobody() -> None:
+    """What is not even refused is not noted down."""
 
+
+class Exchange(NamedTuple):
+    """An answer. `key` is the name of the key that it is signed with.
+
+    `sighting` says what to note down, but for what became of the answer: once it has gone, nobody waits for that.
     `slow` says that making the first message may take longer than a server should stand still.
     """
 
     messages: Iterator[bytes]
-    sighting: Sighting | None = None
+    sighting: Callable[[], Sighting | None] = _nobody
     key: str | None = None
     slow: bool = False
 
@@ -113,7 +119,7 @@ class _Query:
         messages = self._stream(reply.messages, self._options(version))
         return Exchange(
             messages,
-            self._answer_seen(reply, version),
+            partial(self._answer_seen, reply, version),
             key.name if key else None,
             slow=reply.slow,
         )
@@ -185,8 +191,7 @@ class _Query:
     def _refused(self, ede: Ede) -> Exchange:
         message = xfr.head(self._ask(), rcode=REFUSED, flags=self.request.header.flags & OPCODE)
         options = edns.ede_option(ede) + self._keepalive()
-        sighting = self._refusal(ede.text)
-        return Exchange(iter((self._finished(message, options),)), sighting)
+        return Exchange(iter((self._finished(message, options),)), partial(self._refusal, ede.text))
 
     def _badly_signed(self, record: Tsig, failure: tsig.TsigError) -> Exchange:
         """Say what is wrong with a signature; only a clock or a short MAC is said signed (section 5.3.2)."""
@@ -198,7 +203,7 @@ class _Query:
             self.caller = access.identify(self.directory, self.peer.address, failure.key)
             signer = tsig.Signer(failure.key, record.mac)
             message = signer.sign_failure(message, record, failure.error, self.now)
-        return Exchange(iter((message,)), self._refusal(failure.reason))
+        return Exchange(iter((message,)), partial(self._refusal, failure.reason))
 
     def _refusal(self, reason: str) -> Sighting:
         return self._sighting(SightingKind.REFUSED, reason, self.request.serial)

@@ -99,8 +99,8 @@ class Datagrams(asyncio.DatagramProtocol):
             return
         message = next(exchange.messages)
         self._transport.sendto(message, addr)
-        if exchange.sighting is not None:
-            self._feed.seen(replace(exchange.sighting, octets=len(message), proven=exchange.key is not None))
+        if (seen := exchange.sighting()) is not None:
+            self._feed.seen(replace(seen, octets=len(message), proven=exchange.key is not None))
 
     def error_received(self, exc: Exception) -> None:
         """A port of somebody who asked is closed by now; that is theirs to know."""
