@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from random import Random
 
 from sqlalchemy import select
@@ -18,7 +17,6 @@ from app.orders import decide, guarding, lift, propose
 from app.orders.models import Ground, Order
 from app.orders.schemas import Decide, Lift, ProposeOrder, TargetIn
 from app.publication.publisher import Publisher
-from app.publication.store import bucket_of
 from app.settings import parse_zones
 from resolver_policy.delta import Rule
 from resolver_policy.rules import build
@@ -133,10 +131,7 @@ def _name(world: World, random: Random) -> str:
 
 
 def digest_of(rules: Rules) -> bytes:
-    """The zone digest, from its definition: 65,536 bucket digests, each over its rules in key order."""
-    lines: dict[int, str] = {}
-    ordered = sorted(rules.items(), key=lambda item: (bucket_of(item[0]), item[0]))
-    for bucket, same in groupby(ordered, key=lambda item: bucket_of(item[0])):
-        lines[bucket] = "".join(f"{key} {int(rule.own)} {int(rule.wild)}\n" for key, rule in same)
-    buckets = (hashlib.sha256(lines[n].encode()).digest() if n in lines else bytes(32) for n in range(65_536))
-    return hashlib.sha256(b"".join(buckets)).digest()
+    """The zone digest, from its definition: SHA-256 of the sum, modulo 2**4032, of 504 octets of SHAKE-128 a rule."""
+    lines = (f"{key} {int(rule.own)} {int(rule.wild)}" for key, rule in rules.items())
+    numbers = (int(hashlib.shake_128(line.encode()).hexdigest(504), 16) for line in lines)
+    return hashlib.sha256(int.to_bytes(sum(numbers) % 2**4032, 504, "big")).digest()
