@@ -177,6 +177,21 @@ def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str,
     session.connection().execute(insert(table.__table__), rows)
 
 
+def insert_tuples(
+    session: Session, table: type[Base], columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """The same for very many rows: tuples of what the database itself takes (integers, text), in the table's order."""
+    if not rows:
+        return
+    assert isinstance(table.__table__, Table)
+    connection = session.connection()
+    if connection.dialect.positional:
+        statement = insert(table.__table__).compile(dialect=connection.dialect, column_keys=list(columns))
+        connection.exec_driver_sql(str(statement), list(rows))
+    else:
+        connection.execute(insert(table.__table__), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
 def rows_changed(session: Session, statement: Update | Delete) -> int:
     """Change or delete rows without loading them, and say how many."""
     result = session.execute(statement, execution_options={"synchronize_session": False})

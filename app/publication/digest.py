@@ -1,71 +1,41 @@
-"""The zone digest: SHA-256 over 65,536 bucket digests, so that a change rehashes the buckets it touched only."""
+"""The zone digest: SHA-256 of a sum over all rules, so that a change costs itself, however large the zone is.
+
+Each rule, written as `KEY OWN WILD`, is stretched to 504 octets by SHAKE-128 (three blocks of it) and read as a
+number, the first octet the highest; the numbers are added modulo 2**4032, in any order. To find two sets of rules with
+one sum takes more than 2**120 steps: with so long a sum, the generalised birthday attack, 2**(2 * sqrt(4032)) at best.
+"""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Iterable
 
-from sqlalchemy import CompoundSelect, Select, delete, select
-from sqlalchemy.orm import Session
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
 
-from app.db import insert_rows
-from app.orders import targets
-from app.publication.models import DigestPage, RuleSpan
-from app.publication.store import BUCKETS
-
-OCTETS = 32
-PAGE = 256 * OCTETS
-EMPTY_BUCKET = bytes(OCTETS)
-
-Rows = Select[int, str, int, int]
+OCTETS = 504
+MODULUS = 1 << 8 * OCTETS
 
 
-class ZoneDigest:
-    """The bucket digests of the newest release, held in memory (2 MiB) between releases, stored in 256 pages."""
-
-    def __init__(self, session: Session) -> None:
-        self._buckets = bytearray(BUCKETS * OCTETS)
-        for page in session.scalars(select(DigestPage)):
-            self._buckets[page.number * PAGE : (page.number + 1) * PAGE] = page.digests
-
-    def update(self, session: Session, digests: Mapping[int, bytes]) -> bytes:
-        """Store the digests of the buckets that changed, and return the zone's digest."""
-        for bucket, digest in digests.items():
-            self._buckets[bucket * OCTETS : (bucket + 1) * OCTETS] = digest
-        numbers = sorted({bucket * OCTETS // PAGE for bucket in digests})
-        for batch in targets.batches(numbers):
-            session.execute(delete(DigestPage).where(DigestPage.number.in_(batch)))
-            insert_rows(session, DigestPage, [{"number": number, "digests": self._page(number)} for number in batch])
-        return hashlib.sha256(self._buckets).digest()
-
-    def _page(self, number: int) -> bytes:
-        return bytes(self._buckets[number * PAGE : (number + 1) * PAGE])
+def rule_number(key: str, rule: Rule) -> int:
+    """What one rule adds to the sum."""
+    line = b"%b %d %d" % (key.encode(), rule.own, rule.wild)
+    return int.from_bytes(hashlib.shake_128(line).digest(OCTETS), "big")
 
 
-def bucket_digests(session: Session, buckets: Collection[int], later: int | None = None) -> dict[int, bytes]:
-    """Hash buckets anew: of the rules written last, or of those written beneath a `later` release in the making."""
-    digests = dict.fromkeys(buckets, EMPTY_BUCKET)
-    for batch in targets.batches(sorted(buckets)):
-        rows = session.execute(_rules_in(batch, later))
-        for bucket, same in groupby(rows, key=lambda row: row[0]):
-            digests[bucket] = bucket_digest(row[1:] for row in same)
-    return digests
+def sum_of(changes: Iterable[Change]) -> int:
+    """What changes add to the sum of the rules that they change; it may be negative, or above the modulus."""
+    total = 0
+    for key, old, new in changes:
+        if new != EMPTY_RULE:
+            total += rule_number(key, new)
+        if old != EMPTY_RULE:
+            total -= rule_number(key, old)
+    return total
 
 
-def bucket_digest(rules: Iterable[tuple[str, int, int]]) -> bytes:
-    """SHA-256 of a bucket's rules in key order, each as `KEY OWN WILD` and a line feed."""
-    hashed = hashlib.sha256()
-    for key, own, wild in rules:
-        hashed.update(f"{key} {own} {wild}\n".encode())
-    return hashed.digest()
+def stored(rules_sum: int) -> bytes:
+    """A sum as it is kept, and as its digest is taken."""
+    return (rules_sum % MODULUS).to_bytes(OCTETS, "big")
 
 
-def _rules_in(buckets: Collection[int], later: int | None) -> Rows | CompoundSelect[int, str, int, int]:
-    columns = (RuleSpan.bucket, RuleSpan.key, RuleSpan.own, RuleSpan.wild)
-    written_last = select(*columns).where(RuleSpan.bucket.in_(buckets), RuleSpan.to_release.is_(None))
-    if later is None:
-        return written_last.order_by(RuleSpan.bucket, RuleSpan.key)
-    kept = written_last.where(RuleSpan.from_release < later)
-    ended = select(*columns).where(
-        RuleSpan.bucket.in_(buckets), RuleSpan.to_release == later, RuleSpan.from_release < later
-    )
-    return kept.union_all(ended).order_by("bucket", "key")
+def of_sum(octets: bytes) -> bytes:
+    """The digest of a zone whose rules have this sum."""
+    return hashlib.sha256(octets).digest()

@@ -8,10 +8,9 @@ from app.db import Database
 from app.orders import targets
 from app.publication import acts, spans
 from app.publication.acts import Act, OrderTargets
-from app.publication.digest import bucket_digests
 from app.publication.models import Release
 from app.publication.spans import Totals
-from app.publication.store import DatabaseRules, Never, View, buckets_of, rules_written_last
+from app.publication.store import DatabaseRules, Never, View, rules_written_last
 from resolver_policy import rules
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.targets import Match
@@ -21,7 +20,6 @@ ROOM = 100_000
 
 ROOTS_AT_ONCE = 1_000
 WRITTEN_AT_ONCE = 2_000
-HASHED_AT_ONCE = 1_000
 LEFT_FOR_THE_END = 500
 """Names touched meanwhile that the last transaction may see to."""
 
@@ -37,8 +35,6 @@ class Making:
         self.act = act
         self.release_id = newest.id + ROOM
         self.totals = Totals.of(newest)
-        self.digests: dict[int, bytes] = {}
-        self.dirty: set[int] = set()
         self.touched: set[tuple[str, Match]] = set()
         self.is_ready = False
         self._was_disturbed = False
@@ -50,15 +46,12 @@ class Making:
         """Do a little of the work; it is ready when nothing is left but the release itself."""
         self.is_ready = next(self._steps, self) is self
 
-    def note(
-        self, touched: Iterable[tuple[str, Match]], changed: Iterable[Change], taken_over: Iterable[Change]
-    ) -> None:
-        """Take notice of a release that went out meanwhile: what it touched, changed, and left to this one as well."""
+    def note(self, touched: Iterable[tuple[str, Match]], taken_over: Sequence[Change]) -> None:
+        """Take notice of a release that went out meanwhile: what it touched, and what it left to this one as well."""
         self._was_disturbed = True
         self.touched.update(touched)
-        self.dirty |= buckets_of(changed)
         self.totals.count(taken_over)
-        if self.is_ready and max(len(self.touched), len(self.dirty)) > LEFT_FOR_THE_END:
+        if self.is_ready and len(self.touched) > LEFT_FOR_THE_END:
             self.again()
 
     def again(self) -> None:
@@ -82,17 +75,11 @@ class Making:
             return sorted(acts.touched_singly(session, self.act.notes))
 
     def _catch_up(self, at_most: int) -> Iterator[None]:
-        """See to what was touched meanwhile until little is left, then hash what is not hashed."""
+        """See to what was touched meanwhile until little is left."""
         while len(self.touched) > at_most:
             touched, self.touched = sorted(self.touched), set()
             yield from self._recompute(touched)
             at_most = LEFT_FOR_THE_END
-        while self.dirty:
-            some = sorted(self.dirty)[:HASHED_AT_ONCE]
-            with self._database.read() as session:
-                self.digests |= bucket_digests(session, some)
-            self.dirty.difference_update(some)
-            yield
 
     def _recompute(self, touched: rules.Touched) -> Iterator[None]:
         turned = self.act.order_id if self.act.turns else 0
@@ -110,7 +97,6 @@ class Making:
             real = list(self._made_true(session, changes)) if self._was_disturbed else changes
             spans.write(session, real, self.release_id)
         self.totals.count(real)
-        self.dirty |= buckets_of(real)
 
     def _made_true(self, session: Session, changes: Sequence[Change]) -> Iterator[Change]:
         before = rules_written_last(session, [change.key for change in changes])

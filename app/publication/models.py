@@ -25,7 +25,10 @@ class Zone(Base):
 
 
 class Release(Base):
-    """One version of the policy, the same for every zone; a zone gives it its own serial."""
+    """One version of the policy, the same for every zone; a zone gives it its own serial.
+
+    `rules_sum` is what its digest is the SHA-256 of (`app.publication.digest`).
+    """
 
     __tablename__ = "releases"
 
@@ -34,6 +37,7 @@ class Release(Base):
     names: Mapped[int]
     rules: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    rules_sum: Mapped[bytes] = mapped_column(LargeBinary(504), default=bytes(504))
     events_until: Mapped[int]
 
 
@@ -56,12 +60,10 @@ class RuleSpan(Base):
 
     __tablename__ = "rule_spans"
     __table_args__ = (
-        Index("uq_rule_spans_key_from_release", "key", "from_release", unique=True),
         Index("ix_rule_spans_from_release", "from_release"),
         Index(
-            "ix_rule_spans_to_release_bucket",
+            "ix_rule_spans_to_release",
             "to_release",
-            "bucket",
             sqlite_where=text("to_release IS NOT NULL"),
             postgresql_where=text("to_release IS NOT NULL"),
         ),
@@ -72,30 +74,11 @@ class RuleSpan(Base):
             sqlite_where=text("to_release IS NULL"),
             postgresql_where=text("to_release IS NULL"),
         ),
-        Index(
-            "ix_rule_spans_bucket",
-            "bucket",
-            sqlite_where=text("to_release IS NULL"),
-            postgresql_where=text("to_release IS NULL"),
-        ),
+        {"sqlite_with_rowid": False},
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(KeyText)
-    from_release: Mapped[int]
+    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    from_release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     to_release: Mapped[int | None]
     own: Mapped[int] = mapped_column(SmallInteger)
     wild: Mapped[int] = mapped_column(SmallInteger)
-    bucket: Mapped[int]
-
-
-class DigestPage(Base):
-    """256 bucket digests one after the other, 32 octets each: SHA-256 over the rules whose key hashes into the bucket.
-
-    The zone's digest is taken over all buckets of all pages.
-    """
-
-    __tablename__ = "digest_pages"
-
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    digests: Mapped[bytes] = mapped_column(LargeBinary(8192))

@@ -6,7 +6,7 @@ waits for the writer's lock meanwhile, and small releases go out in between.
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -16,14 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.journal.models import JournalHead
-from app.publication import acts, spans, zones
+from app.publication import acts, digest, spans, zones
 from app.publication.acts import Act
-from app.publication.digest import ZoneDigest, bucket_digests
 from app.publication.making import Making
 from app.publication.marks import Marks
 from app.publication.models import Release
 from app.publication.spans import Totals
-from app.publication.store import PRESENT, DatabaseRules, Never, TooMuch, View, buckets_of
+from app.publication.store import PRESENT, DatabaseRules, Never, TooMuch, View
 from app.settings import ZoneSetting
 from resolver_policy.delta import Change
 from resolver_policy.rules import recompute
@@ -58,7 +57,6 @@ class Publisher:
         self._database = database
         self._marks = marks
         self._settings = settings
-        self._digest: tuple[bytes, ZoneDigest] | None = None
         self._making: Making | None = None
         self._sweeping: Iterator[None] | None = None
         self._swept_number: int | None = None
@@ -161,7 +159,7 @@ class Publisher:
                 if len(small) == 1:
                     self._heavy.add(small[0].place)
         if self._making is not None:
-            self._making.note(written.touched, written.changes, written.taken_over)
+            self._making.note(written.touched, written.taken_over)
         return written.serials
 
     def _write_small(
@@ -186,8 +184,7 @@ class Publisher:
         if written.changes or even_unchanged:
             totals = Totals.of(newest)
             totals.count(written.changes)
-            digests = bucket_digests(session, buckets_of(written.changes), later)
-            written.serials = self._insert(session, newest_id + 1, totals, digests, now)
+            written.serials = self._insert(session, newest_id + 1, totals, now)
         return written
 
     def _give_up_if_void(self, session: Session) -> None:
@@ -224,44 +221,30 @@ class Publisher:
     def _write_prepared(
         self, session: Session, making: Making, touched: Sequence[tuple[str, Match]], now: dt.datetime
     ) -> Serials:
-        totals, dirty = replace(making.totals), set(making.dirty)
+        totals = replace(making.totals)
         store = DatabaseRules(lambda: nullcontext(session), self._never, most=MOST_READ)
         for changes in recompute(touched, store):
             spans.write(session, changes, making.release_id)
             totals.count(changes)
-            dirty |= buckets_of(changes)
-        digests = making.digests | bucket_digests(session, dirty)
-        return self._insert(session, making.release_id, totals, digests, now)
+        return self._insert(session, making.release_id, totals, now)
 
-    def _insert(
-        self, session: Session, release_id: int, totals: Totals, digests: Mapping[int, bytes], now: dt.datetime
-    ) -> Serials:
+    def _insert(self, session: Session, release_id: int, totals: Totals, now: dt.datetime) -> Serials:
         """Insert the row that makes what was written a release, with its serial in each zone."""
-        newest = zones.head(session)
-        digest, self._digest = self._digest_of(session, newest), None
+        rules_sum = digest.stored(totals.rules_sum)
         release = Release(
             id=release_id,
             published_at=now,
             names=totals.names,
             rules=totals.records,
-            digest=digest.update(session, digests),
+            digest=digest.of_sum(rules_sum),
+            rules_sum=rules_sum,
             events_until=session.scalars(select(JournalHead.size)).one(),
         )
         session.add(release)
         session.flush()
         serials = zones.assign_serials(session, release, self._marks, now)
-        self._digest = (release.digest, digest)
         log.info("release %d: %d names, %d records, serials %s", release_id, totals.names, totals.records, serials)
         return serials
-
-    def _digest_of(self, session: Session, newest: Release | None) -> ZoneDigest:
-        """The bucket digests of the newest release, from memory if what is there is of that release.
-
-        It is not where the last transaction failed after all, or where another process has published.
-        """
-        if self._digest is not None and newest is not None and self._digest[0] == newest.digest:
-            return self._digest[1]
-        return ZoneDigest(session)
 
     def _raise_marks(self, serials: Serials) -> None:
         for zone, serial in serials.items():

@@ -8,43 +8,52 @@ the smaller one ends where that one's begins.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Delete, Update, delete, select, update
+from sqlalchemy import Delete, Update, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from app.db import Database, insert_rows, rows_changed
+from app.db import Database, insert_tuples, rows_changed
 from app.orders import targets
+from app.publication.digest import sum_of
 from app.publication.models import Release, RuleSpan
-from app.publication.store import bucket_of, stood_in
+from app.publication.store import stood_in
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 
 SWEPT_AT_ONCE = 5_000
 
+COLUMNS = ("key", "from_release", "to_release", "own", "wild")
+
 
 @dataclass
 class Totals:
-    """Names and records that a zone has with a release."""
+    """Names and records that a zone has with a release, and the sum that its digest is taken of."""
 
     names: int
     records: int
+    rules_sum: int
 
     @classmethod
     def of(cls, release: Release | None) -> "Totals":
         """Those of a release; nothing before the first."""
-        return cls(0, 0) if release is None else cls(release.names, release.rules)
+        if release is None:
+            return cls(0, 0, 0)
+        return cls(release.names, release.rules, int.from_bytes(release.rules_sum, "big"))
 
-    def count(self, changes: Iterable[Change]) -> None:
+    def count(self, changes: Sequence[Change]) -> None:
         """Take changes into account."""
         for _, old, new in changes:
             self.names += (new != EMPTY_RULE) - (old != EMPTY_RULE)
             self.records += _records(new) - _records(old)
+        self.rules_sum += sum_of(changes)
 
 
 def write(session: Session, changes: Sequence[Change], release_id: int) -> None:
     """Write what a release changes of what was written last; what it wrote before for a name gives way."""
-    for keys in targets.batches(change.key for change in changes if change.old != EMPTY_RULE):
-        session.execute(delete(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.from_release == release_id))
-        head = update(RuleSpan).where(RuleSpan.key.in_(keys), RuleSpan.to_release.is_(None))
-        session.execute(head.values(to_release=release_id))
+    ended = [{"ended": change.key} for change in changes if change.old != EMPTY_RULE]
+    if ended:
+        here = RuleSpan.key == bindparam("ended")
+        execute = session.connection().execute
+        execute(delete(RuleSpan).where(here, RuleSpan.from_release == release_id), ended)
+        execute(update(RuleSpan).where(here, RuleSpan.to_release.is_(None)).values(to_release=release_id), ended)
     _insert(session, changes, release_id)
 
 
@@ -76,11 +85,13 @@ def unreleased(session: Session, newest_id: int) -> int | None:
 
 def sweep(database: Database, release_id: int) -> Iterator[None]:
     """Undo what was written for a release that never came out, a little in each step."""
-    begun = select(RuleSpan.id).where(RuleSpan.from_release == release_id).limit(SWEPT_AT_ONCE)
-    while _swept(database, delete(RuleSpan).where(RuleSpan.id.in_(begun))):
+    begun = select(RuleSpan.key).where(RuleSpan.from_release == release_id).limit(SWEPT_AT_ONCE)
+    begins = RuleSpan.from_release == release_id
+    while _swept(database, delete(RuleSpan).where(begins, RuleSpan.key.in_(begun))):
         yield
-    ended = select(RuleSpan.id).where(RuleSpan.to_release == release_id).limit(SWEPT_AT_ONCE)
-    while _swept(database, update(RuleSpan).where(RuleSpan.id.in_(ended)).values(to_release=None)):
+    ended = select(RuleSpan.key).where(RuleSpan.to_release == release_id).limit(SWEPT_AT_ONCE)
+    ends = RuleSpan.to_release == release_id
+    while _swept(database, update(RuleSpan).where(ends, RuleSpan.key.in_(ended)).values(to_release=None)):
         yield
 
 
@@ -90,20 +101,8 @@ def _swept(database: Database, undo: Delete | Update) -> int:
 
 
 def _insert(session: Session, changes: Iterable[Change], release_id: int, to_release: int | None = None) -> None:
-    rows = [
-        {
-            "key": change.key,
-            "from_release": release_id,
-            "to_release": to_release,
-            "own": int(change.new.own),
-            "wild": int(change.new.wild),
-            "bucket": bucket_of(change.key),
-        }
-        for change in changes
-        if change.new != EMPTY_RULE
-    ]
-    if rows:
-        insert_rows(session, RuleSpan, rows)
+    rows = [(key, release_id, to_release, int(new[0]), int(new[1])) for key, _, new in changes if new != EMPTY_RULE]
+    insert_tuples(session, RuleSpan, COLUMNS, rows)
 
 
 def _records(rule: Rule) -> int:

@@ -1,53 +1,71 @@
 """Cells and rules in the database, as `resolver_policy.rules` reads them: few queries, each for many names."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import groupby
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, select, text
 from sqlalchemy.orm import Session
 
 from app.orders import targets
-from app.orders.models import Order, TargetRow
+from app.orders.models import Order, OrderKind, TargetRow
 from app.publication.models import RuleSpan
 from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
-from resolver_policy.rules import Cell, effective
+from resolver_policy.rules import Cell, Stretch, together
 from resolver_policy.targets import Decision, Match
 
 log = logging.getLogger(__name__)
 
-BUCKETS = 65_536
-
 STORED = tuple(tuple(Rule(own, wild) for wild in Decision) for own in Decision)
 """Rules by the numbers in which they are stored."""
 
+SAID = tuple(
+    {
+        str(kind): Cell(*(targets.decision(kind) if at == match else Decision.NOTHING for at in range(2)))
+        for kind in OrderKind
+    }
+    for match in range(len(targets.MATCHES))
+)
+"""What one target says, by the number of its match and the kind of its order."""
+
 CELLS = """
-SELECT targets.key, targets.match, orders.kind FROM subtrees
+SELECT targets.key, targets.match, orders.kind FROM stretches
 LEFT JOIN targets ON targets.key >= first_key AND targets.key < past_key AND targets.released_at IS NULL
 LEFT JOIN orders ON orders.id = targets.order_id AND orders.published <> (orders.id = :turned)
 ORDER BY targets.key
 """
+CELLS_OF_ONE = """
+SELECT targets.key, targets.match, orders.kind FROM targets
+LEFT JOIN orders ON orders.id = targets.order_id AND orders.published <> (orders.id = :turned)
+WHERE targets.key >= :first_0 AND targets.key < :past_0 AND targets.released_at IS NULL
+ORDER BY targets.key
+"""
 RULES = """
-SELECT rule_spans.key, rule_spans.own, rule_spans.wild FROM subtrees
+SELECT rule_spans.key, rule_spans.own, rule_spans.wild FROM stretches
 LEFT JOIN rule_spans ON rule_spans.key >= first_key AND rule_spans.key < past_key AND {standing}
 ORDER BY rule_spans.key
 """
-WRITTEN_LAST = RULES.format(standing="rule_spans.to_release IS NULL")
-OF_RELEASE = RULES.format(
-    standing="rule_spans.from_release <= :release_id"
-    " AND (rule_spans.to_release IS NULL OR rule_spans.to_release > :release_id)"
+RULES_OF_ONE = """
+SELECT rule_spans.key, rule_spans.own, rule_spans.wild FROM rule_spans
+WHERE rule_spans.key >= :first_0 AND rule_spans.key < :past_0 AND {standing}
+ORDER BY rule_spans.key
+"""
+WRITTEN_LAST = "rule_spans.to_release IS NULL"
+OF_RELEASE = (
+    "rule_spans.from_release <= :release_id AND (rule_spans.to_release IS NULL OR rule_spans.to_release > :release_id)"
 )
 
 COUNT = """
 SELECT count(*) FROM (
-    SELECT 1 FROM subtrees CROSS JOIN {table} WHERE {table}.key >= first_key AND {table}.key < past_key LIMIT :most
-) AS rows_of_regions
+    SELECT 1 FROM stretches CROSS JOIN {table} WHERE {table}.key >= first_key AND {table}.key < past_key LIMIT :most
+) AS rows_of_stretches
 """
+ROWS_AT_ONCE = 2_000
 
 Never = Callable[[str, Match], bool]
 """Whether a name and match must not be blocked, whatever a row says."""
@@ -91,18 +109,14 @@ class DatabaseRules:
         found: dict[str, Cell] = {}
         with self._reading() as session:
             for batch in targets.batches(keys):
-                found.update(_folded(self._allowed(self._active(session, batch))))
+                found.update(self._cells(self._active(session, batch)))
         return found
 
-    def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
-        parameters = _bounds(roots) | {"turned": self._view.turned}
+    def cells_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Cell]]:
+        parameters = _bounds(stretches) | {"turned": self._view.turned}
         with self._reading() as session:
-            self._spend(session, roots, "targets")
-            rows = session.execute(_subtrees(CELLS, roots), parameters)
-            active = (
-                (key, targets.MATCHES[match], targets.decision(kind)) for key, match, kind in rows if kind is not None
-            )
-            yield from _folded(self._allowed(active))
+            self._spend(session, stretches, "targets")
+            yield from self._cells(_rows_of(session, CELLS_OF_ONE, CELLS, stretches, parameters))
 
     def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
         found: dict[str, Rule] = {}
@@ -111,14 +125,19 @@ class DatabaseRules:
                 found.update(_rules(session, _spans().where(RuleSpan.key.in_(batch), self._standing())))
         return found
 
-    def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
+    def rules_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Rule]]:
         release_id = self._view.release_id
-        query = WRITTEN_LAST if release_id is None else OF_RELEASE
-        parameters = _bounds(roots) | ({} if release_id is None else {"release_id": release_id})
+        standing = WRITTEN_LAST if release_id is None else OF_RELEASE
+        one, many = RULES_OF_ONE.format(standing=standing), RULES.format(standing=standing)
+        parameters = _bounds(stretches) | ({} if release_id is None else {"release_id": release_id})
         with self._reading() as session:
-            self._spend(session, roots, "rule_spans")
-            rows = session.execute(_subtrees(query, roots), parameters)
+            self._spend(session, stretches, "rule_spans")
+            rows = _rows_of(session, one, many, stretches, parameters)
             yield from ((key, STORED[own][wild]) for key, own, wild in rows if key is not None)
+
+    def is_short(self, stretch: Stretch, most: int) -> bool:
+        with self._reading() as session:
+            return all(_count(session, (stretch,), table, most) <= most for table in ("targets", "rule_spans"))
 
     def has_rule_below(self, key: str) -> bool:
         below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), self._standing())
@@ -130,7 +149,7 @@ class DatabaseRules:
             return RuleSpan.to_release.is_(None)
         return stood_in(self._view.release_id)
 
-    def _active(self, session: Session, keys: Sequence[str]) -> Iterator[tuple[str, Match, Decision]]:
+    def _active(self, session: Session, keys: Sequence[str]) -> Iterable[Sequence[Any]]:
         counts = Order.published != (Order.id == self._view.turned)
         query = (
             select(TargetRow.key, TargetRow.match, Order.kind)
@@ -138,22 +157,27 @@ class DatabaseRules:
             .where(TargetRow.key.in_(keys), TargetRow.released_at.is_(None), counts)
             .order_by(TargetRow.key)
         )
-        for key, match, kind in session.execute(query):
-            yield key, targets.MATCHES[match], targets.decision(kind)
+        return session.execute(query)
 
-    def _allowed(self, rows: Iterable[tuple[str, Match, Decision]]) -> Iterator[tuple[str, Match, Decision]]:
-        for key, match, decision in rows:
-            if decision is Decision.BLOCK and self._never(names.from_key(key), match):
-                log.critical("%s (%s) may never be blocked; it is left out of every zone", names.from_key(key), match)
-            else:
-                yield key, match, decision
+    def _cells(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Cell]]:
+        """Fold rows of targets and the kind of their order (null: not published), in key order, into cells."""
+        for key, same in groupby(rows, key=itemgetter(0)):
+            allowed = [SAID[match][kind] for _, match, kind in same if kind and self._is_allowed(key, match, kind)]
+            if allowed:
+                yield key, allowed[0] if len(allowed) == 1 else together(allowed)
 
-    def _spend(self, session: Session, roots: Sequence[str], table: str) -> None:
-        """Count the rows of regions, as far as is needed, before they are read: sorting them would take longer."""
+    def _is_allowed(self, key: str, match: int, kind: str) -> bool:
+        if kind != OrderKind.BLOCK or not self._never(names.from_key(key), targets.MATCHES[match]):
+            return True
+        shown = (names.from_key(key), targets.MATCHES[match])
+        log.critical("%s (%s) may never be blocked; it is left out of every zone", *shown)
+        return False
+
+    def _spend(self, session: Session, stretches: Sequence[Stretch], table: str) -> None:
+        """Count the rows of stretches, as far as is needed, before they are read: sorting them would take longer."""
         if self._left is None:
             return
-        parameters = _bounds(roots) | {"most": self._left + 1}
-        self._left -= session.execute(_subtrees(COUNT.format(table=table), roots), parameters).scalar_one()
+        self._left -= _count(session, stretches, table, self._left)
         if self._left < 0:
             raise TooMuch
 
@@ -164,16 +188,6 @@ def rules_written_last(session: Session, keys: Sequence[str]) -> dict[str, Rule]
     for batch in targets.batches(keys):
         found.update(_rules(session, _spans().where(RuleSpan.key.in_(batch), RuleSpan.to_release.is_(None))))
     return found
-
-
-def bucket_of(key: str) -> int:
-    """The first 16 bits of the SHA-256 of a key."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:2], "big")
-
-
-def buckets_of(changes: Iterable[Change]) -> set[int]:
-    """The buckets in which changes lie."""
-    return {bucket_of(change.key) for change in changes}
 
 
 def rules_of_release(session: Session, release_id: int) -> Iterator[tuple[str, Rule]]:
@@ -213,32 +227,37 @@ def _rules(session: Session, query: Select[str, int, int]) -> Iterator[tuple[str
         yield key, STORED[own][wild]
 
 
-def _folded(rows: Iterator[tuple[str, Match, Decision]]) -> Iterator[tuple[str, Cell]]:
-    for key, same in groupby(rows, key=lambda row: row[0]):
-        yield key, effective((match, decision) for _, match, decision in same)
+def _rows_of(
+    session: Session, one: str, many: str, stretches: Sequence[Stretch], parameters: Mapping[str, object]
+) -> Iterable[Sequence[Any]]:
+    """The rows of stretches, streamed; for a single one there is nothing to be joined or sorted."""
+    query = text(one) if len(stretches) == 1 else _over_ranges(many, _round(len(stretches)))
+    return session.execute(query, parameters, execution_options={"yield_per": ROWS_AT_ONCE})
 
 
-def _subtrees(query: str, roots: Sequence[str]) -> TextClause:
-    """A query over `subtrees`, a table of the key ranges of roots, and of as many empty ones as make a round number."""
-    return _over_ranges(query, _round(len(roots)))
+def _count(session: Session, stretches: Sequence[Stretch], table: str, most: int) -> int:
+    """How many rows stretches hold; where there are more than `most`, one more than that."""
+    query = _over_ranges(COUNT.format(table=table), _round(len(stretches)))
+    return int(session.execute(query, _bounds(stretches) | {"most": most + 1}).scalar_one())
 
 
 @cache
 def _over_ranges(query: str, count: int) -> TextClause:
-    """The same over `count` ranges; made once for each count, so that it is compiled once.
+    """A query over `stretches`, a table of so many key ranges; made once for each count, so that it is compiled once.
 
     Tables are joined to it from the left, and what a range does not find is left out afterwards: with an inner join
     a planner that has no statistics may walk the whole table instead of the ranges.
     """
     ranges = ", ".join(f"(:first_{index}, :past_{index})" for index in range(count))
-    return text(f"WITH subtrees (first_key, past_key) AS (VALUES {ranges}) {query}")
+    return text(f"WITH stretches (first_key, past_key) AS (VALUES {ranges}) {query}")
 
 
-def _bounds(roots: Sequence[str]) -> dict[str, object]:
-    padded = [*roots, *[""] * (_round(len(roots)) - len(roots))]
-    firsts = {f"first_{index}": root for index, root in enumerate(padded)}
-    pasts = {f"past_{index}": root and names.subtree_end(root) for index, root in enumerate(padded)}
-    return {**firsts, **pasts}
+def _bounds(stretches: Sequence[Stretch]) -> dict[str, object]:
+    """The key ranges of stretches, and as many empty ones as make a round number."""
+    padding = [("", "")] * (_round(len(stretches)) - len(stretches))
+    ranges = [*((stretch.first, stretch.past) for stretch in stretches), *padding]
+    firsts: dict[str, object] = {f"first_{index}": first for index, (first, _) in enumerate(ranges)}
+    return firsts | {f"past_{index}": past for index, (_, past) in enumerate(ranges)}
 
 
 def _round(count: int) -> int:

@@ -281,7 +281,7 @@ REFUSALS = (
             "OLD.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= OLD.to_release)"
             " OR NEW.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= NEW.to_release)"
             " OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
-            " OR NEW.from_release <> OLD.from_release OR NEW.bucket <> OLD.bucket OR NEW.id <> OLD.id"
+            " OR NEW.from_release <> OLD.from_release"
         ),
         "what was published is kept as it was",
     ),
@@ -304,12 +304,6 @@ def upgrade() -> None:
 
 
 def create_tables() -> None:
-    op.create_table(
-        "digest_pages",
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("digests", sa.LargeBinary(length=8192), nullable=False),
-        sa.PrimaryKeyConstraint("number", name="pk_digest_pages"),
-    )
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
@@ -351,33 +345,25 @@ def create_tables() -> None:
         sa.Column("names", sa.Integer(), nullable=False),
         sa.Column("rules", sa.Integer(), nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("rules_sum", sa.LargeBinary(length=504), nullable=False),
         sa.Column("events_until", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_releases"),
     )
     op.create_table(
         "rule_spans",
-        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", KEY_TEXT, nullable=False),
-        sa.Column("from_release", sa.Integer(), nullable=False),
+        sa.Column("from_release", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("to_release", sa.Integer(), nullable=True),
         sa.Column("own", sa.SmallInteger(), nullable=False),
         sa.Column("wild", sa.SmallInteger(), nullable=False),
-        sa.Column("bucket", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_rule_spans"),
-    )
-    op.create_index(
-        "ix_rule_spans_bucket",
-        "rule_spans",
-        ["bucket"],
-        unique=False,
-        sqlite_where=sa.text("to_release IS NULL"),
-        postgresql_where=sa.text("to_release IS NULL"),
+        sa.PrimaryKeyConstraint("key", "from_release", name="pk_rule_spans"),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_rule_spans_from_release", "rule_spans", ["from_release"], unique=False)
     op.create_index(
-        "ix_rule_spans_to_release_bucket",
+        "ix_rule_spans_to_release",
         "rule_spans",
-        ["to_release", "bucket"],
+        ["to_release"],
         unique=False,
         sqlite_where=sa.text("to_release IS NOT NULL"),
         postgresql_where=sa.text("to_release IS NOT NULL"),
@@ -390,7 +376,6 @@ def create_tables() -> None:
         sqlite_where=sa.text("to_release IS NULL"),
         postgresql_where=sa.text("to_release IS NULL"),
     )
-    op.create_index("uq_rule_spans_key_from_release", "rule_spans", ["key", "from_release"], unique=True)
     op.create_table(
         "subscribers",
         sa.Column("id", sa.Integer(), nullable=False),

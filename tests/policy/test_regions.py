@@ -6,14 +6,13 @@ The likeliest bug of a block list is a child that does not come back when its pa
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 from random import Random
-from typing import ClassVar
 
 import pytest
 
 from resolver_policy import rules
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.names import sort_key
-from resolver_policy.rules import Cell, Rule, build, effective
+from resolver_policy.rules import Cell, Rule, Stretch, build, effective
 from resolver_policy.targets import Decision, Match
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import LABELS, MemoryStore, random_name
@@ -85,6 +84,23 @@ def test_a_region_written_in_portions_equals_the_full_build(monkeypatch: pytest.
     run(recompute, MemoryStore, scaled(60))
 
 
+def test_names_that_lie_close_are_read_in_one_piece_and_equal_the_full_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of two or three names, some with little between them and some with much."""
+    pieces: list[Stretch] = []
+
+    class Watched(MemoryStore):
+        def rules_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Rule]]:
+            pieces.extend(stretch for stretch in stretches if stretch.first != stretch.last)
+            return super().rules_in(stretches)
+
+    monkeypatch.setattr(rules, "ENOUGH", 2)
+    for run_length in (2, 3, 5):
+        monkeypatch.setattr(rules, "RUN", run_length)
+        run(recompute, Watched, scaled(30))
+
+    assert len(pieces) > scaled(300)
+
+
 def only_the_touched_name(touched: Touched, store: MemoryStore, batch: int) -> None:
     """Planted: the children of a lifted parent, left out while it covered them, do not come back."""
     recompute([(key, Match.EXACT) for key, _ in touched], store, batch)
@@ -153,31 +169,48 @@ def test_a_change_of_decision_is_one_change_of_the_name() -> None:
 
 def test_an_exact_toggle_under_a_subtree_block_reads_no_region() -> None:
     class Near(MemoryStore):
-        def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
-            raise AssertionError(f"read the rules of {roots}")
+        def rules_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Rule]]:
+            raise AssertionError(f"read the rules of {stretches}")
 
     store = Near({"example.": Cell(NOTHING, BLOCK), "example.a.": Cell(PASS, NOTHING)})
     recompute([("example.a.", Match.EXACT)], store)
     assert set(store.rules) == {"example.", "example.a."}
 
 
-def test_large_changes_come_in_batches() -> None:
-    class Counting(MemoryStore):
-        asked: ClassVar[list[int]] = []
+class Counting(MemoryStore):
+    """Notes how many stretches were asked for at a time."""
 
-        def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
-            self.asked.append(len(roots))
-            return super().cells_in(roots)
+    def __init__(self, cells: dict[str, Cell]) -> None:
+        super().__init__(cells)
+        self.asked: list[int] = []
 
-    cells = {f"example.n{number:03}.": Cell(NOTHING, BLOCK) for number in range(1000)}
-    store = Counting(cells)
-    recompute([(key, Match.SUBTREE) for key in cells], store, batch=400)
+    def cells_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Cell]]:
+        self.asked.append(len(stretches))
+        return super().cells_in(stretches)
+
+
+def many_subtrees() -> dict[str, Cell]:
+    return {f"example.n{number:03}.": Cell(NOTHING, BLOCK) for number in range(1000)}
+
+
+def test_large_changes_come_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "CLOSE", 0)
+    store = Counting(many_subtrees())
+    recompute([(key, Match.SUBTREE) for key in store.cells], store, batch=400)
     assert len(store.rules) == 1000
-    assert Counting.asked == [400, 400, 200]
+    assert store.asked == [400, 400, 200]
+
+
+def test_large_changes_of_names_that_lie_close_come_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "RUN", 300)
+    store = Counting(many_subtrees())
+    recompute([(key, Match.SUBTREE) for key in store.cells], store, batch=400)
+    assert len(store.rules) == 1000
+    assert store.asked == [1, 1, 1, 1]
 
 
 def test_a_step_ends_even_where_many_names_ask_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "PACE", 10)
+    monkeypatch.setattr(rules, "RUN", 10)
     touched = sorted((f"example.n{number:03}.", Match.SUBTREE) for number in range(100))
     read = []
 

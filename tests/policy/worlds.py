@@ -7,7 +7,7 @@ from random import Random
 
 from resolver_policy.delta import EMPTY_RULE, Change, apply
 from resolver_policy.names import ancestors, from_key, sort_key, subtree_end
-from resolver_policy.rules import Cell, Rule, effective
+from resolver_policy.rules import Cell, Rule, Stretch, effective
 from resolver_policy.targets import Decision, Match, Target
 
 # Of different lengths on purpose: Unbound's order compares lengths first.
@@ -62,7 +62,7 @@ def cells_of(targets: Iterable[Target]) -> list[tuple[str, Cell]]:
 
 
 class MemoryStore:
-    """Cells and rules in dictionaries. It refuses what a store may rely on: nested or unordered roots,
+    """Cells and rules in dictionaries. It refuses what a store may rely on: stretches that overlap or are unordered,
     changes that change nothing, questions that need no answer."""
 
     def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
@@ -76,16 +76,21 @@ class MemoryStore:
         assert len(set(keys)) == len(keys)
         return {key: self.cells[key] for key in keys if key in self.cells}
 
-    def cells_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Cell]]:
+    def cells_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Cell]]:
         if len(self._cell_keys) != len(self.cells):
             self._cell_keys = sorted(self.cells)
-        return ((key, self.cells[key]) for key in _within(self._cell_keys, roots))
+        return ((key, self.cells[key]) for key in _within(self._cell_keys, stretches))
 
     def rules_at(self, keys: Sequence[str]) -> dict[str, Rule]:
         return {key: self.rules[key] for key in keys if key in self.rules}
 
-    def rules_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
-        return iter([(key, self.rules[key]) for key in _within(self._rule_keys, roots)])
+    def rules_in(self, stretches: Sequence[Stretch]) -> Iterator[tuple[str, Rule]]:
+        return iter([(key, self.rules[key]) for key in _within(self._rule_keys, stretches)])
+
+    def is_short(self, stretch: Stretch, most: int) -> bool:
+        return all(
+            sum(stretch.first <= key < stretch.past for key in keys) <= most for keys in (self.cells, self.rules)
+        )
 
     def has_rule_below(self, key: str) -> bool:
         assert self._covered(key), f"{key} is not covered: whether rules stand below it decides nothing"
@@ -117,11 +122,8 @@ class MemoryStore:
         return any(self.cells[name].subtree is Decision.BLOCK for name in above if name in self.cells)
 
 
-def _within(keys: Sequence[str], roots: Sequence[str]) -> Iterator[str]:
-    assert list(roots) == sorted(roots)
-    assert not any(high.startswith(low) for low, high in pairwise(roots))
-    for root in roots:
-        at = bisect_left(keys, root)
-        while at < len(keys) and keys[at].startswith(root):
-            yield keys[at]
-            at += 1
+def _within(keys: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[str]:
+    assert all(stretch.first <= stretch.last for stretch in stretches)
+    assert all(low.past <= high.first for low, high in pairwise(stretches))
+    for stretch in stretches:
+        yield from keys[bisect_left(keys, stretch.first) : bisect_left(keys, stretch.past)]

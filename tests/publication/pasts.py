@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from app.db import Database
 from app.publication import zones
 from app.publication.models import Release, RuleSpan, ZoneSerial
-from app.publication.store import bucket_of
 from resolver_policy import xfr
 from resolver_policy.delta import Rule
 from resolver_policy.wire import Zone, ZoneVersion
@@ -86,7 +85,6 @@ def _random_past(releases: int, names: int, random: Random) -> tuple[list[Span],
 def _insert(session: Session, spans: list[Span], releases: Mapping[int, Rules]) -> None:
     lines = [
         {"key": key, "from_release": begins, "to_release": ends, "own": rule.own, "wild": rule.wild}
-        | {"bucket": bucket_of(key)}
         for key, begins, ends, rule in spans
     ]
     if lines:

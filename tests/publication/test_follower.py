@@ -88,9 +88,7 @@ def test_a_zone_that_cannot_be_rendered_keeps_the_version_it_had(
     block(world, "b.example")
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER refuse_rule_spans_insert")
-        connection.exec_driver_sql(
-            "INSERT INTO rule_spans (key, from_release, own, wild, bucket) VALUES ('com.', 3, 1, 1, 0)"
-        )
+        connection.exec_driver_sql("INSERT INTO rule_spans (key, from_release, own, wild) VALUES ('com.', 3, 1, 1)")
 
     assert refreshed(world, follower) == ()
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, event, select
 
 from app.main import make_publisher
 from app.orders.models import Order, TargetRow
-from app.publication import acts, holders, making, publisher, spans, store, zones
+from app.publication import acts, holders, making, publisher, spans, zones
 from app.publication.follower import Follower
 from app.settings import Settings
 from resolver_policy import names, rules
@@ -15,7 +15,6 @@ from resolver_policy.rules import build
 from resolver_policy.targets import Decision, Match, Target
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import cells_of
-from tests.publication import worlds
 from tests.publication.worlds import Rules, World, check_newest, random_act
 from tests.service import ZONE
 
@@ -30,12 +29,11 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "LARGE", LARGE)
     monkeypatch.setattr(publisher, "MOST_READ", 30)
     monkeypatch.setattr(making, "WRITTEN_AT_ONCE", 2)
-    monkeypatch.setattr(making, "HASHED_AT_ONCE", 3)
     monkeypatch.setattr(making, "LEFT_FOR_THE_END", 2)
     monkeypatch.setattr(spans, "SWEPT_AT_ONCE", 2)
     monkeypatch.setattr(rules, "PORTION", 2)
-    for module in (spans, store, worlds):
-        monkeypatch.setattr(module, "bucket_of", lambda key: len(key) % 5)
+    monkeypatch.setattr(rules, "RUN", 3)
+    monkeypatch.setattr(rules, "ENOUGH", 2)
 
 
 pytestmark = pytest.mark.usefixtures("small_steps")

@@ -109,7 +109,7 @@ def test_what_came_after_the_start_is_known_too(world: World, follower: Follower
     first = refreshed(world.database, follower).serial
     with world.database.write() as session:
         zone = zones.by_name(session, ZONE)
-        row = {"key": "example.new.", "from_release": 99, "to_release": None, "own": 1, "wild": 0, "bucket": 1}
+        row = {"key": "example.new.", "from_release": 99, "to_release": None, "own": 1, "wild": 0}
         session.execute(insert(RuleSpan), [row])
         session.execute(
             insert(Release),

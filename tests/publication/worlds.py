@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import groupby
 from random import Random
 
 from sqlalchemy import select
@@ -21,7 +20,7 @@ from app.publication import zones
 from app.publication.follower import Follower
 from app.publication.models import Release
 from app.publication.publisher import Publisher
-from app.publication.store import bucket_of, rules_of_release
+from app.publication.store import rules_of_release
 from app.settings import parse_zones
 from resolver_policy.delta import Rule
 from resolver_policy.rules import build
@@ -150,10 +149,7 @@ def check_newest(world: World, follower: Follower, rules: Rules) -> Release:
 
 
 def digest_of(rules: Rules) -> bytes:
-    """The zone digest, from its definition: 65,536 bucket digests, each over its rules in key order."""
-    lines: dict[int, str] = {}
-    ordered = sorted(rules.items(), key=lambda item: (bucket_of(item[0]), item[0]))
-    for bucket, same in groupby(ordered, key=lambda item: bucket_of(item[0])):
-        lines[bucket] = "".join(f"{key} {int(rule.own)} {int(rule.wild)}\n" for key, rule in same)
-    buckets = (hashlib.sha256(lines[n].encode()).digest() if n in lines else bytes(32) for n in range(65_536))
-    return hashlib.sha256(b"".join(buckets)).digest()
+    """The zone digest, from its definition: SHA-256 of the sum, modulo 2**4032, of 504 octets of SHAKE-128 a rule."""
+    lines = (f"{key} {int(rule.own)} {int(rule.wild)}" for key, rule in rules.items())
+    numbers = (int(hashlib.shake_128(line.encode()).hexdigest(504), 16) for line in lines)
+    return hashlib.sha256(int.to_bytes(sum(numbers) % 2**4032, 504, "big")).digest()

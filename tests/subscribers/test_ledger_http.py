@@ -44,7 +44,7 @@ def api(database: Database, settings: Settings, now: dt.datetime) -> Iterator[Ap
 
 
 def rule(key: str, begins: int, ends: int | None) -> RuleSpan:
-    return RuleSpan(key=key, from_release=begins, to_release=ends, own=1, wild=0, bucket=0)
+    return RuleSpan(key=key, from_release=begins, to_release=ends, own=1, wild=0)
 
 
 def told(database: Database, at: dt.datetime, *addresses: str, serial: int = 100) -> None:
