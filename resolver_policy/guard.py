@@ -70,6 +70,37 @@ class Protected:
         object.__setattr__(self, "soft_above", above)
 
 
+@dataclass(frozen=True, slots=True)
+class Notable:
+    """Everything that `check` could say anything about, as few questions: of a million names, hardly one is notable."""
+
+    names: frozenset[str]
+    above: frozenset[str]
+    tlds: frozenset[str]
+
+    def has(self, name: str) -> bool:
+        """Whether `check` must look at a canonical name; if not, it refuses it with no match and no override."""
+        at = name.find(".") + 1
+        if at == 0 or name in self.names:
+            return True
+        while at:
+            parent = name[at:]
+            if parent in self.above:
+                return True
+            at = name.find(".", at) + 1
+        return parent not in self.tlds
+
+
+def notable(suffixes: Suffixes, protected: Protected) -> Notable:
+    """Gather what the lists name: names, with what is said about names above them, and names that reach below."""
+    sections = (suffixes.icann, suffixes.private)
+    names = [each for section in sections for each in (section.listed, section.wildcards, section.above)]
+    wildcards = frozenset().union(*(section.wildcards for section in sections))
+    services = frozenset(name for name, entry in protected.soft.items() if entry.kind == "service")
+    own = (protected.own, protected.own_above, protected.soft.keys(), protected.soft_above.keys())
+    return Notable(frozenset().union(*names, *own), wildcards | services | protected.own, suffixes.tlds | _RESERVED)
+
+
 def read_suffixes(text: str) -> Suffixes:
     """Read the public suffix list in its published form (publicsuffix.org/list)."""
     before, _, rest = text.partition(_ICANN_BEGINS)

@@ -110,6 +110,11 @@ def key_ancestors(key: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def key_parent(key: str) -> str:
+    """Give the key directly above; empty for a top-level domain."""
+    return key[: key.rfind(".", 0, -1) + 1]
+
+
 def wire_length(name: str) -> int:
     """Count the octets of an uncompressed name on the wire, the root included."""
     return len(name) + 2
@@ -117,7 +122,7 @@ def wire_length(name: str) -> int:
 
 def check_fits(name: str, longest_zone: str) -> None:
     """Refuse a name whose wildcard owner in the longest zone served would pass 255 octets (NameTooLong)."""
-    octets = wire_length(f"{WORST_OWNER_PREFIX}{name}.{longest_zone}")
+    octets = len(WORST_OWNER_PREFIX) + len(name) + 1 + wire_length(longest_zone)
     if octets > LONGEST_WIRE:
         raise NameTooLong(
             f"'{printable(name)}' is too long for the zone {longest_zone}: "

@@ -84,9 +84,11 @@ def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | 
     command = Decide(reason=reason, plan_hash=plan_hash)
     guard, prepared = _guard(), None
     if plan_hash is not None:
-        with open_database().read() as session:
+        database = open_database()
+        with database.read() as session:
             _allowed(session, token_file, (Role.APPROVER,))
-            prepared = deciding.prepare(session, queries.order_by_number_or_uid(session, number), guard=guard)
+            uid = queries.order_by_number_or_uid(session, number).uid
+        prepared = deciding.prepare(database, uid, guard=guard)
     approving = partial(deciding.approve, guard=guard, prepared=prepared)
     _act(
         number,

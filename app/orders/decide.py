@@ -7,17 +7,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
+from app.db import Database
 from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.journal.models import JournalHead
-from app.orders import plan, propose, states, targets
+from app.journal.models import Event, JournalHead
+from app.orders import plan, propose, queries, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
 from app.orders.plan import Plan
 from app.orders.schemas import MAX_TARGETS, Decide
 from resolver_policy.errors import PolicyError
+
+SEND_HASH = "read the plan and send its plan_hash"
+PLAN_CHANGED = "what approval would do has changed: read the plan again"
+
+PREPARED_AT_MOST = 3
 
 
 def approve(
@@ -37,7 +43,6 @@ def approve(
     """
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
-    plan.refuse_useless_exception(session, order)
     _check_plan(session, order, command, guard, prepared)
     states.revise(order)
     order.decided_at = now
@@ -76,41 +81,70 @@ def reject(session: Session, actor: Actor, order: Order, command: Decide, now: d
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan made, and its names guarded, while nobody was kept waiting; good as long as no event was added."""
+    """A plan made, and its names guarded, while nobody was kept waiting; `events` is how many there were by then."""
 
     plan: Plan
     events: int
 
 
-def prepare(session: Session, order: Order, *, guard: Guard) -> Prepared:
-    """Do the long part of an approval before the transaction that holds the writer's lock."""
+def prepare(database: Database, uid: str, *, guard: Guard) -> Prepared:
+    """Do the long part of an approval before the transaction that holds the writer's lock.
+
+    It is done anew where something happened to the order's names meanwhile, a few times at most.
+    """
+    for _ in range(PREPARED_AT_MOST):
+        with database.read() as session:
+            prepared = _prepare(session, queries.order_by_uid(session, uid), guard)
+        with database.read() as session:
+            if _is_current(session, queries.order_by_uid(session, uid), prepared):
+                break
+    return prepared
+
+
+def _prepare(session: Session, order: Order, guard: Guard) -> Prepared:
     events = _events(session)
-    made = plan.make(session, order, guard=guard)
+    plan.refuse_useless_exception(session, order)
     _check_guard(session, order, guard)
-    return Prepared(made, events)
+    return Prepared(plan.make(session, order, guard=guard), events)
 
 
 def _events(session: Session) -> int:
     return session.scalars(select(JournalHead.size)).one()
 
 
+def _is_current(session: Session, order: Order, prepared: Prepared) -> bool:
+    """Whether no act since then was on an order that shares a name with this one, or holds a subtree above one."""
+    acted_on = select(Event.order_id).where(Event.seq > prepared.events, Event.order_id != order.id)
+    others = session.scalars(select(Order).where(Order.id.in_(acted_on))).all()
+    return all(
+        other.targets_count <= MAX_TARGETS and not targets.reach(session, other.id, order.id) for other in others
+    )
+
+
 def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, prepared: Prepared | None) -> None:
-    if command.plan_hash is None and order.targets_count <= MAX_TARGETS and order.override is None:
-        _check_guard(session, order, guard)
-        return
-    if prepared is None or prepared.events != _events(session):
-        prepared = prepare(session, order, guard=guard)
-    current = prepared.plan
-    if command.plan_hash is None and current.must_be_seen:
-        raise Unprocessable("read the plan and send its plan_hash", code="mass_change")
-    if command.plan_hash is not None and command.plan_hash != current.plan_hash:
-        raise Conflict("what approval would do has changed: read the plan again", code="plan_changed")
+    is_large = order.targets_count > MAX_TARGETS
+    if command.plan_hash is None:
+        if is_large:
+            raise Unprocessable(SEND_HASH, code="mass_change")
+        if order.override is None:
+            plan.refuse_useless_exception(session, order)
+            _check_guard(session, order, guard)
+            return
+    if prepared is None or not _is_current(session, order, prepared):
+        if prepared is not None and is_large:
+            raise Conflict(PLAN_CHANGED, code="plan_changed")
+        prepared = _prepare(session, order, guard)
+    if command.plan_hash is None and prepared.plan.must_be_seen:
+        raise Unprocessable(SEND_HASH, code="mass_change")
+    if command.plan_hash is not None and command.plan_hash != prepared.plan.plan_hash:
+        raise Conflict(PLAN_CHANGED, code="plan_changed")
 
 
 def _check_guard(session: Session, order: Order, guard: Guard) -> None:
     """Ask the guard again: the lists may have grown since the proposal."""
+    overridden = propose.is_lenient(order.kind, order.override)
     for name, match in targets.names_of(session, order.id):
         try:
-            guard.check(name, match, overridden=propose.is_lenient(order.kind, order.override))
+            guard.check(name, match, overridden=overridden)
         except PolicyError as error:
             raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer="/targets")) from error

@@ -1,6 +1,6 @@
 """The guard with the lists of this installation: what may be blocked here, and how long a name may be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -19,9 +19,15 @@ class Guard:
     suffixes: guard.Suffixes
     protected: guard.Protected
     longest_zone: str
+    _notable: guard.Notable = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_notable", guard.notable(self.suffixes, self.protected))
 
     def never(self, name: str, match: Match) -> bool:
         """Whether this target must not stand in a zone whatever any row says: asked again before publication."""
+        if not self._notable.has(name):
+            return False
         try:
             guard.check(name, match, self.suffixes, self.protected, override=True)
         except HardProtected:
@@ -36,7 +42,8 @@ class Guard:
         """
         name = names.canonical(text)
         names.check_fits(name, self.longest_zone)
-        guard.check(name, match, self.suffixes, self.protected, override=overridden)
+        if self._notable.has(name):
+            guard.check(name, match, self.suffixes, self.protected, override=overridden)
         return name
 
 

@@ -1,26 +1,34 @@
-"""What approving an order would do, and the hash that binds an approval to it."""
+"""What approving an order would do, and the hash that binds an approval to it.
+
+Of a million names, most meet nothing: no order holds them or a name above them, and no list protects them. Such a name
+is said in full by the order's own Merkle root, so a plan looks closer only at the others, and its hash is about those.
+"""
 
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Conflict, Fault
 from app.orders import targets
 from app.orders.guarding import Guard
-from app.orders.models import Order, OrderKind, OrderState, TargetRow
+from app.orders.models import ORDINAL_BITS, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS
 from resolver_policy import names
 from resolver_policy.errors import HardProtected, NameInvalid, SoftProtected
-from resolver_policy.targets import Match, Target, decide
+from resolver_policy.rules import Cell, together
+from resolver_policy.targets import Decision, Match
 
 SHOWN = 1_000
 """Targets that a plan lists one by one; its counts and its hash are about all of them."""
+
+NAMES_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +49,58 @@ class Plan:
         return self.targets > MAX_TARGETS or self.overridden > 0
 
 
+class Holder(NamedTuple):
+    """An active target: its match code, what it decides, and its order's number or id."""
+
+    match: int
+    decision: Decision
+    label: str
+
+
+class Item(NamedTuple):
+    """What approval would do to one target."""
+
+    name: str
+    match: Match
+    held_by: list[str]
+    held_above_by: list[str]
+    exceptions: list[str]
+    changes: bool
+    overridden: str | None
+
+
+class Above(NamedTuple):
+    """The holders of subtrees above some names, nearest first, and what those names get from them."""
+
+    holders: tuple[Holder, ...]
+    decision: Decision
+
+
+NOTHING_ABOVE = Above((), Decision.PASS)
+
+
 def make(session: Session, order: Order, *, guard: Guard) -> Plan:
     """The plan of a proposal against what is in force now. Its cost follows the order, not the list."""
     digest = hashlib.sha256(f"{order.uid} {order.version} {order.targets_root.hex()}\n".encode())
+    decision = targets.decision(order.kind)
     count = already_held = below_held = changes = overridden = 0
     shown: list[dict[str, Any]] = []
-    for item in _items(session, order, guard):
-        digest.update(json.dumps(item, sort_keys=True).encode() + b"\n")
+    for key, match, here, above in _met(session, order.id):
         count += 1
-        already_held += bool(item["held_by"])
-        below_held += bool(item["held_above_by"])
-        changes += item["changes"]
-        overridden += item["overridden"] is not None
+        said = None if order.override is None else _overridden(guard, names.from_key(key), match)
+        meets_something = here or above.holders or said is not None
+        if not meets_something and len(shown) == SHOWN:
+            changes += decision is Decision.BLOCK
+            continue
+        item = _item(key, match, decision, here, above)._replace(overridden=said)
+        if meets_something:
+            digest.update(json.dumps(item).encode() + b"\n")
+        already_held += bool(item.held_by)
+        below_held += bool(item.held_above_by)
+        changes += item.changes
+        overridden += said is not None
         if len(shown) < SHOWN:
-            shown.append(item)
+            shown.append(item._asdict())
     return Plan(count, already_held, below_held, changes, overridden, tuple(shown), f"sha256:{digest.hexdigest()}")
 
 
@@ -77,62 +123,102 @@ def document(plan: Plan, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def _items(session: Session, order: Order, guard: Guard) -> Iterator[dict[str, Any]]:
-    query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order.id)).order_by(TargetRow.id)
-    streamed = session.execute(query.execution_options(yield_per=targets.KEYS_IN_ONE_QUERY))
-    for batch in streamed.partitions():
-        rows = [(key, match) for key, match in batch]
-        holders = _holders(session, rows)
+def _met(session: Session, order_id: int) -> Iterator[tuple[str, int, Sequence[Holder], Above]]:
+    """Every target of an order, in key order: who holds it, and what lies above it."""
+    overhead = _Overhead(session)
+    first = order_id << ORDINAL_BITS
+    while rows := targets.page(session, first, NAMES_AT_ONCE):
+        at = _holders_at(session, first)
+        overhead.look(key for key, _ in rows)
         for key, match in rows:
-            yield _item(order, guard, key, match, holders)
+            yield key, match, at.get(key, ()), overhead.above(key)
+        first += NAMES_AT_ONCE
 
 
-Holders = dict[str, list[tuple[int, str, str]]]
-"""Per key: (match code, kind, order number or id) of active targets."""
+def _holders_at(session: Session, first: int) -> dict[str, list[Holder]]:
+    """Who holds the very names of a page of targets."""
+    page = select(TargetRow.key).where(TargetRow.id >= first, TargetRow.id < first + NAMES_AT_ONCE)
+    return _holders(session, TargetRow.key.in_(page))
 
 
-def _holders(session: Session, rows: Sequence[tuple[str, int]]) -> Holders:
-    keys = {key for key, _ in rows} | {above for key, _ in rows for above in names.key_ancestors(key)}
-    holders: Holders = {}
-    for batch in targets.batches(sorted(keys)):
-        query = (
-            select(TargetRow.key, TargetRow.match, Order.kind, Order.number, Order.uid)
-            .join(Order, Order.id == TargetRow.order_id)
-            .where(TargetRow.key.in_(batch), targets.is_active())
-            .order_by(TargetRow.key, TargetRow.match, Order.id)
-        )
-        for key, match, kind, number, uid in session.execute(query):
-            holders.setdefault(key, []).append((match, kind, number or uid))
-    return holders
+def _holders(session: Session, condition: ColumnElement[bool]) -> dict[str, list[Holder]]:
+    query = (
+        select(TargetRow.key, TargetRow.match, Order.kind, Order.number, Order.uid)
+        .join(Order, Order.id == TargetRow.order_id)
+        .where(condition, targets.is_active())
+        .order_by(TargetRow.key, TargetRow.match, Order.id)
+    )
+    found: dict[str, list[Holder]] = {}
+    for key, match, kind, number, uid in session.execute(query):
+        found.setdefault(key, []).append(Holder(match, targets.decision(kind), number or uid))
+    return found
 
 
-def _item(order: Order, guard: Guard, key: str, match: int, holders: Holders) -> dict[str, Any]:
-    name = names.from_key(key)
-    above = [
-        (Target(names.from_key(ancestor), Match.SUBTREE, targets.decision(kind)), number)
-        for ancestor in names.key_ancestors(key)
-        for code, kind, number in holders.get(ancestor, ())
-        if code == targets.SUBTREE
-    ]
-    here = holders.get(key, [])
-    new = Target(name, targets.MATCHES[match], targets.decision(order.kind))
-    held = [target for target, _ in above]
-    held += [Target(name, targets.MATCHES[code], targets.decision(kind)) for code, kind, _ in here]
-    return {
-        "name": name,
-        "match": str(new.match),
-        "held_by": [number for code, kind, number in here if kind == order.kind and code >= match],
-        "held_above_by": [number for target, number in above if target.decision == new.decision],
-        "exceptions": [number for _, kind, number in here if kind == OrderKind.EXCEPTION],
-        "changes": _changes(new, held),
-        "overridden": None if order.override is None else _overridden(guard, name, match),
-    }
+class _Overhead:
+    """Which subtrees above names are held, for names that come in key order: each name above is asked for once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._asked: set[str] = set()
+        self._held: dict[str, list[Holder]] = {}
+        self._parent = ""
+        self._above = NOTHING_ABOVE
+
+    def look(self, keys: Iterable[str]) -> None:
+        """Ask about what lies above the next names; of what lies above none of them, nothing is kept."""
+        kept = {self._parent, *names.key_ancestors(self._parent)}
+        self._asked &= kept
+        self._held = {key: held for key, held in self._held.items() if key in kept}
+        wanted: list[str] = []
+        for key in keys:
+            parent = names.key_parent(key)
+            while parent and parent not in self._asked:
+                self._asked.add(parent)
+                wanted.append(parent)
+                parent = names.key_parent(parent)
+        for some in targets.batches(wanted):
+            self._held |= _holders(self._session, TargetRow.key.in_(some) & (TargetRow.match == targets.SUBTREE))
+
+    def above(self, key: str) -> Above:
+        """What lies above one of these names."""
+        parent = names.key_parent(key)
+        if parent != self._parent:
+            self._parent = parent
+            upwards = (parent, *names.key_ancestors(parent)) if self._held else ()
+            held = [self._held[each] for each in upwards if each in self._held]
+            self._above = Above(tuple(chain(*held)), _strongest(held[0])) if held else NOTHING_ABOVE
+        return self._above
 
 
-def _changes(new: Target, held: list[Target]) -> bool:
-    """Whether the target decides anything otherwise than before: its own name, or (a subtree) the names below."""
-    asked = (new.name, f"*.{new.name}") if new.match is Match.SUBTREE else (new.name,)
-    return any(decide(name, [*held, new]) != decide(name, held) for name in asked)
+def _strongest(holders: Iterable[Holder]) -> Decision:
+    """What holders of one subtree say together: a block wins."""
+    return min(holder.decision for holder in holders)
+
+
+def _item(key: str, match: int, decision: Decision, here: Sequence[Holder], above: Above) -> Item:
+    before = together(_cell(holder.match, holder.decision) for holder in here)
+    after = together((before, _cell(match, decision)))
+    changes = _own(before, above) != _own(after, above)
+    if match == targets.SUBTREE:
+        changes |= (before.subtree or above.decision) != (after.subtree or above.decision)
+    return Item(
+        names.from_key(key),
+        targets.MATCHES[match],
+        [holder.label for holder in here if holder.decision is decision and holder.match >= match],
+        [holder.label for holder in above.holders if holder.decision is decision],
+        [holder.label for holder in here if holder.decision is Decision.PASS],
+        changes,
+        None,
+    )
+
+
+def _cell(match: int, decision: Decision) -> Cell:
+    return Cell(Decision.NOTHING, decision) if match == targets.SUBTREE else Cell(decision, Decision.NOTHING)
+
+
+def _own(cell: Cell, above: Above) -> Decision:
+    """What the name itself gets."""
+    return cell.exact or cell.subtree or above.decision
 
 
 def _overridden(guard: Guard, name: str, match: int) -> str | None:

@@ -91,8 +91,7 @@ def approve_order(
 ) -> dict[str, Any]:
     prepared = None
     if command.plan_hash is not None:
-        with database.read() as reading:
-            prepared = decide.prepare(reading, queries.order_by_uid(reading, uid), guard=guard)
+        prepared = decide.prepare(database, uid, guard=guard)
     order = _locked(session, uid, version)
     return _answer(
         session,

@@ -50,6 +50,28 @@ def of_order(order_id: int) -> ColumnElement[bool]:
     return and_(TargetRow.id >= first, TargetRow.id < first + (1 << ORDINAL_BITS))
 
 
+def page(session: Session, first_id: int, count: int) -> Sequence[tuple[str, int]]:
+    """(key, match code) of the targets with so many ids; ids of one order follow each other in key order."""
+    within = and_(TargetRow.id >= first_id, TargetRow.id < first_id + count)
+    columns = TargetRow.__table__.c
+    query = select(columns.key, columns.match).where(within).order_by(columns.id)
+    return [(key, match) for key, match in session.connection().execute(query)]
+
+
+def reach(session: Session, order_id: int, other_id: int) -> bool:
+    """Whether a target of an order is at, or as a subtree above, a name of another order; for orders of few names."""
+    return any(
+        session.scalar(select(TargetRow.id).where(_reached(key, match), TargetRow.order_id == other_id).limit(1))
+        for key, match in session.execute(select(TargetRow.key, TargetRow.match).where(of_order(order_id)))
+    )
+
+
+def _reached(key: str, match: int) -> ColumnElement[bool]:
+    if match == EXACT:
+        return TargetRow.key == key
+    return and_(TargetRow.key >= key, TargetRow.key < names.subtree_end(key))
+
+
 def is_active() -> ColumnElement[bool]:
     """Restricts a query of targets joined with orders to what is in force."""
     return and_(Order.state == OrderState.ACTIVE, TargetRow.released_at.is_(None))
@@ -96,10 +118,11 @@ def longest_key(session: Session) -> str | None:
 
 
 def names_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
-    """Every name of an order and its match, in key order, streamed."""
-    query = select(TargetRow.key, TargetRow.match).where(of_order(order_id)).order_by(TargetRow.id)
-    for key, match in session.execute(query.execution_options(yield_per=ROWS_IN_ONE_INSERT)):
-        yield names.from_key(key), MATCHES[match]
+    """Every name of an order and its match, in key order, a page at a time."""
+    first = order_id << ORDINAL_BITS
+    while rows := page(session, first, ROWS_IN_ONE_INSERT):
+        yield from ((names.from_key(key), MATCHES[match]) for key, match in rows)
+        first += ROWS_IN_ONE_INSERT
 
 
 def decision_of(name: str, held: Sequence[Held]) -> Decision:

@@ -3,13 +3,19 @@
 import datetime as dt
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
+from sqlalchemy.orm import Session
 
 from app.auth import tokens
-from app.orders import decide, guarding, queries
+from app.orders import decide, guarding, plan, queries
+from app.orders.guarding import Guard
+from app.orders.models import Order
+from app.orders.plan import Plan
 from app.orders.schemas import Decide
 from app.settings import parse_zones
+from tests.servers import wait_until
 from tests.service import DAY, HOUR, NOW, Json, Service, an_order, answered, problem, targets, text_of
 
 OVERRIDE = {"reason": "a court ordered it", "expires_at": text_of(NOW + 30 * DAY)}
@@ -127,10 +133,10 @@ def test_an_approval_of_another_plan_is_refused(service: Service) -> None:
     refused(service, order, 409, "plan_changed", plan_hash=shown)
 
 
-def test_a_plan_that_changes_while_its_approval_waits_is_noticed(service: Service) -> None:
-    """The long part of an approval is done before the writer's lock: what happens in between still counts."""
-    order = service.propose(targets=targets("blocked.example"))
-    other = service.propose(targets=targets("blocked.example"))
+def approved_meanwhile(
+    service: Service, order: Json, other: Json, *, prepared: Callable[[], bool] = lambda: True
+) -> int:
+    """Approve an order by its plan's hash, and another while that waits for its turn; what the first is answered."""
     shown = plan_of(service, order)["plan_hash"]
     statuses: list[int] = []
 
@@ -142,15 +148,47 @@ def test_a_plan_that_changes_while_its_approval_waits_is_noticed(service: Servic
         row = queries.order_by_uid(session, other["id"], lock=True)
         thread = threading.Thread(target=approve)
         thread.start()
+        wait_until(prepared, 10, lambda: "its plan was not made")
         time.sleep(0.3)
         actor = tokens.authenticate(session, service.tokens["approver-2"], now=NOW)
         decide.approve(
             session, actor, row, Decide(reason="first"), NOW, guard=guarding.load(parse_zones("block.rpz=nodata"))
         )
     thread.join(30)
+    return statuses[0]
 
-    assert statuses == [409]
+
+def test_a_plan_that_changes_while_its_approval_waits_is_noticed(service: Service) -> None:
+    """The long part of an approval is done before the writer's lock: what happens in between still counts."""
+    order = service.propose(targets=targets("blocked.example"))
+    other = service.propose(targets=targets("blocked.example"))
+
+    assert approved_meanwhile(service, order, other) == 409
     assert service.read(f"orders/{order['id']}")["state"] == "proposed"
+
+
+@pytest.mark.parametrize(
+    ("other", "status"),
+    [("n7.example", 409), ("*.n7.example", 409), ("*.some.example", 409), ("x.n7.example", 200), ("z.example", 200)],
+)
+def test_a_large_plan_is_never_made_while_others_wait(
+    service: Service, monkeypatch: pytest.MonkeyPatch, other: str, status: int
+) -> None:
+    """What happened to other names does not change it; what happened to its own makes it be read again."""
+    order = service.propose_many(["x.some.example", *(f"n{number}.example" for number in range(1_001))])
+    small = service.propose(targets=targets(other))
+    made: list[str] = []
+    make = plan.make
+
+    def noting(session: Session, row: Order, *, guard: Guard) -> Plan:
+        made.append(row.uid)
+        return make(session, row, guard=guard)
+
+    monkeypatch.setattr(plan, "make", noting)
+
+    assert approved_meanwhile(service, order, small, prepared=lambda: len(made) == 2) == status
+    assert made == [order["id"]] * 2
+    assert service.read(f"orders/{order['id']}")["state"] == ("active" if status == 200 else "proposed")
 
 
 def test_a_plan_hash_of_a_wrong_shape_is_refused(service: Service) -> None:

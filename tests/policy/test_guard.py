@@ -7,7 +7,7 @@ import pytest
 from publicsuffixlist import PublicSuffixList
 
 from resolver_policy.errors import HardProtected, NameInvalid, PolicyError, SoftProtected
-from resolver_policy.guard import Entry, Protected, Suffixes, check, protect, read_protected, read_suffixes
+from resolver_policy.guard import Entry, Protected, Suffixes, check, notable, protect, read_protected, read_suffixes
 from resolver_policy.targets import Match
 from tests.policy.scale import Record, tell
 
@@ -189,6 +189,25 @@ def test_the_two_sections_agree_with_another_reader_of_the_list(suffixes: Suffix
     for name in asked:
         assert suffixes.icann.has(name) == icann.is_public(name), name
         assert (suffixes.icann.has(name) or suffixes.private.has(name)) == both.is_public(name), name
+
+
+def test_whatever_is_refused_is_notable(suffixes: Suffixes, protected: Protected, record_property: Record) -> None:
+    """Names that are not are let through without a closer look."""
+    sections = (suffixes.icann, suffixes.private)
+    named = {*protected.own, *protected.soft}.union(*(each.listed | each.wildcards for each in sections))
+    near = {near for name in named for near in (name, f"x.{name}", f"y.x.{name}", name.partition(".")[2], f"{name}x")}
+    what = notable(suffixes, protected)
+    refused = [
+        name
+        for name in near - {""}
+        if any(refusal(name, match, suffixes, protected) != "accepted" for match in (EXACT, SUBTREE))
+    ]
+
+    assert [name for name in refused if not what.has(name)] == []
+    assert len(refused) > 10_000
+    assert not what.has("blocked.example")
+    assert sum(map(what.has, near)) < len(near)
+    tell(record_property, names=len(near), refused=len(refused))
 
 
 def test_a_list_without_its_icann_section_is_refused() -> None:
