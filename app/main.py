@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import lifeline, migrate, problems
+from app import garbage, lifeline, migrate, problems
 from app.answers.router import router as answers_router
 from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
@@ -224,6 +224,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = Settings()
         database = Database(settings.database)
+        garbage.settle()
         if "--only-publisher" in arguments:
             publish(settings, database)
         else:

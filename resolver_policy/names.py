@@ -60,8 +60,10 @@ def canonical(text: str) -> str:
     One trailing dot and upper case are accepted, nothing else is repaired. NameInvalid, NameTooLong or
     AddressNotName otherwise; the detail names the text, and the host where the text is an address of a page.
     """
-    if len(text) <= LONGEST_WIRE - 2 and _PLAIN(text) and "xn--" not in text:
-        return text
+    if text.isascii():
+        plain = text.lower().removesuffix(".")
+        if len(plain) <= LONGEST_WIRE - 2 and _PLAIN(plain) and "xn--" not in plain:
+            return plain
     if len(text) > LONGEST_INPUT:
         raise NameTooLong(
             f"'{printable(text[:40])}…' is not a domain name: {len(text)} characters",

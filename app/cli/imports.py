@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import click
 
+from app import garbage
 from app.cli.context import REFUSED, acting, open_database, settings, token_option, utc_now
 from app.errors import Forbidden, Unprocessable
 from app.journal.actor import Actor, Role
@@ -52,6 +53,7 @@ def import_list(
 ) -> None:
     """Propose one order from FILE: UTF-8, one name a line, `#` begins a comment."""
     options = Options(Match(match), dry_run, partial)
+    garbage.settle()
     with _seekable(file) as stream:
         imported = _run(stream, _order(order_file), options, token_file)
         if as_json:

@@ -157,8 +157,7 @@ def _stage(
         undo.callback(staging.discard, database, order_id)
         for keys in batches:
             first = root.count
-            for key in keys:
-                root.add(propose.target_line(key, code))
+            root.extend(propose.target_line(key, code) for key in keys)
             staging.add(database, order_id, [(key, code) for key in keys], first, clock())
         staging.seal(database, order_id, root.count, root.digest(), clock())
         with database.read() as session:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.orders import targets
+from app.orders.holders import Overhead
 from app.orders.imports_lines import Lines
 from app.orders.imports_sorting import KeySorter
 from app.orders.imports_verdicts import Rules, Verdicts
@@ -25,19 +26,13 @@ Progress = Callable[[int], object]
 """Told how many more lines (while they are read) or names (while they are stored) are done."""
 
 
-class Above(NamedTuple):
-    """A name of the list above another, and its line."""
-
-    key: str
-    line: int
-
-
 class Found(NamedTuple):
-    """A name of the list, the first line that gives it, and the nearest name of the list that covers it."""
+    """A name of the list, the first line that gives it, and the nearest name of the list above it with its line."""
 
     key: str
     line: int
-    above: Above | None
+    above: str
+    above_line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +42,6 @@ class Setting:
     match: Match
     decision: Decision
     standing_id: int | None
-
-
-class Holds(NamedTuple):
-    """What the database knows about a batch: names the standing order holds, and subtrees in force above."""
-
-    standing: frozenset[str]
-    above: dict[str, Decision]
 
 
 def read(lines: Lines, rules: Rules, verdicts: Verdicts, sorter: KeySorter, progress: Progress) -> None:
@@ -84,65 +72,55 @@ def to_be_stored(
 
     A covered name is held too: when what covers it is lifted, it stays blocked.
     """
-    found = _with_cover(_once(sorter.entries(), verdicts), setting.match)
-    for batch in targets.batches(found, NAMES_IN_ONE_BATCH):
+    overhead = Overhead()
+    for batch in targets.batches(_found(sorter.entries(), verdicts, setting.match), NAMES_IN_ONE_BATCH):
         with database.read() as session:
-            holds = _holds(session, batch, setting)
-        yield [name.key for name in batch if _say(name, holds, setting, verdicts)]
+            overhead.look(session, (name.key for name in batch))
+            standing = _standing(session, batch, setting)
+        yield [name.key for name in batch if _say(name, standing, overhead, setting, verdicts)]
         progress(len(batch))
 
 
-def _once(entries: Iterator[tuple[str, int]], verdicts: Verdicts) -> Iterator[tuple[str, int]]:
-    """The first line of each name; the others are duplicates, in whatever spelling they came."""
+def _found(entries: Iterator[tuple[str, int]], verdicts: Verdicts, match: Match) -> Iterator[Found]:
+    """Each name once, with the nearest one above that stands in the list with its subtree.
+
+    In key order that lies on the way down, and the same name in whatever spelling comes in one piece: the first line
+    of it counts, the others are duplicates.
+    """
+    way = [("", 0)]
     previous, first = "", 0
     for key, line in entries:
         if key == previous:
             verdicts.duplicate(line, first)
-        else:
-            previous, first = key, line
-            yield key, line
-
-
-def _with_cover(entries: Iterator[tuple[str, int]], match: Match) -> Iterator[Found]:
-    """Add the nearest name above that stands in the list with its subtree; in key order it is on the way down."""
-    way: list[Above] = []
-    for key, line in entries:
-        while way and not key.startswith(way[-1].key):
+            continue
+        previous, first = key, line
+        while not key.startswith(way[-1][0]):
             way.pop()
-        yield Found(key, line, way[-1] if way else None)
+        yield Found(key, line, *way[-1])
         if match is Match.SUBTREE:
-            way.append(Above(key, line))
+            way.append((key, line))
 
 
-def _say(name: Found, holds: Holds, setting: Setting, verdicts: Verdicts) -> bool:
+def _say(name: Found, standing: frozenset[str], overhead: Overhead, setting: Setting, verdicts: Verdicts) -> bool:
     """Give a name its verdict; True where the order shall hold it."""
-    if name.key in holds.standing:
+    if name.key in standing:
         verdicts.unchanged(name.line)
         return False
-    covered, by_line = _cover(name, holds.above, setting.decision)
-    if covered:
-        verdicts.cover(name.line, by_line)
+    above = overhead.above(name.key)
+    if len(above.nearest) > len(name.above):
+        if above.decision is setting.decision:
+            verdicts.cover(name.line, None)
+        else:
+            verdicts.accept()
+    elif name.above:
+        verdicts.cover(name.line, name.above_line)
     else:
         verdicts.accept()
     return True
 
 
-def _cover(name: Found, in_force: dict[str, Decision], ours: Decision) -> tuple[bool, int | None]:
-    """Whether a name is covered already, and by which line: the nearest subtree above decides."""
-    for key in names.key_ancestors(name.key) if in_force else ():
-        if name.above is not None and key == name.above.key:
-            break
-        if key in in_force:
-            return in_force[key] is ours, None
-    return (False, None) if name.above is None else (True, name.above.line)
-
-
-def _holds(session: Session, batch: Sequence[Found], setting: Setting) -> Holds:
-    above = {key for name in batch for key in names.key_ancestors(name.key)}
-    return Holds(_standing(session, batch, setting), _subtrees_in_force(session, sorted(above)))
-
-
 def _standing(session: Session, batch: Sequence[Found], setting: Setting) -> frozenset[str]:
+    """Names of a batch that the standing order of this number holds."""
     if setting.standing_id is None:
         return frozenset()
     held = select(TargetRow.key).where(
@@ -152,13 +130,3 @@ def _standing(session: Session, batch: Sequence[Found], setting: Setting) -> fro
     )
     keys = targets.batches(name.key for name in batch)
     return frozenset(key for some in keys for key in session.scalars(held.where(TargetRow.key.in_(some))))
-
-
-def _subtrees_in_force(session: Session, keys: Sequence[str]) -> dict[str, Decision]:
-    """What the subtrees of these keys are decided to be; where a block and an exception meet, the block wins."""
-    found: dict[str, Decision] = {}
-    for some in targets.batches(keys):
-        condition = and_(TargetRow.key.in_(some), TargetRow.match == targets.SUBTREE)
-        for key, _, decision in targets.active_decisions(session, condition):
-            found[key] = min(decision, found.get(key, decision))
-    return found

@@ -128,11 +128,15 @@ class Order(Base):
 class TargetRow(Base):
     """One name of one order. Its id is the order's id and its ordinal (order << 32 | ordinal), ordinals in key order.
 
-    It is in force while its order is and `released_at` is null.
+    It is in force while its order is and `released_at` is null. As its id says its order, and a draft alone takes
+    targets (a trigger), none of another order is ever replaced.
     """
 
     __tablename__ = "targets"
-    __table_args__ = (Index("uq_targets_key_match_order_id", "key", "match", "order_id", unique=True),)
+    __table_args__ = (
+        CheckConstraint("id >> 32 = order_id", name="numbered_by_order"),
+        Index("uq_targets_key_match_order_id", "key", "match", "order_id", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
     order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))

@@ -7,17 +7,17 @@ is said in full by the order's own Merkle root, so a plan looks closer only at t
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from app.errors import Conflict, Fault
-from app.orders import targets
+from app.orders import holders, targets
 from app.orders.guarding import Guard
+from app.orders.holders import Above, Holder, Overhead
 from app.orders.models import ORDINAL_BITS, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS
 from resolver_policy import names
@@ -49,14 +49,6 @@ class Plan:
         return self.targets > MAX_TARGETS or self.overridden > 0
 
 
-class Holder(NamedTuple):
-    """An active target: its match code, what it decides, and its order's number or id."""
-
-    match: int
-    decision: Decision
-    label: str
-
-
 class Item(NamedTuple):
     """What approval would do to one target."""
 
@@ -67,16 +59,6 @@ class Item(NamedTuple):
     exceptions: list[str]
     changes: bool
     overridden: str | None
-
-
-class Above(NamedTuple):
-    """The holders of subtrees above some names, nearest first, and what those names get from them."""
-
-    holders: tuple[Holder, ...]
-    decision: Decision
-
-
-NOTHING_ABOVE = Above((), Decision.PASS)
 
 
 def make(session: Session, order: Order, *, guard: Guard) -> Plan:
@@ -125,74 +107,15 @@ def document(plan: Plan, now: dt.datetime) -> dict[str, Any]:
 
 def _met(session: Session, order_id: int) -> Iterator[tuple[str, int, Sequence[Holder], Above]]:
     """Every target of an order, in key order: who holds it, and what lies above it."""
-    overhead = _Overhead(session)
+    overhead = Overhead()
     first = order_id << ORDINAL_BITS
     while rows := targets.page(session, first, NAMES_AT_ONCE):
-        at = _holders_at(session, first)
-        overhead.look(key for key, _ in rows)
+        page = select(TargetRow.key).where(TargetRow.id >= first, TargetRow.id < first + NAMES_AT_ONCE)
+        at = holders.of(session, TargetRow.key.in_(page))
+        overhead.look(session, (key for key, _ in rows))
         for key, match in rows:
             yield key, match, at.get(key, ()), overhead.above(key)
         first += NAMES_AT_ONCE
-
-
-def _holders_at(session: Session, first: int) -> dict[str, list[Holder]]:
-    """Who holds the very names of a page of targets."""
-    page = select(TargetRow.key).where(TargetRow.id >= first, TargetRow.id < first + NAMES_AT_ONCE)
-    return _holders(session, TargetRow.key.in_(page))
-
-
-def _holders(session: Session, condition: ColumnElement[bool]) -> dict[str, list[Holder]]:
-    query = (
-        select(TargetRow.key, TargetRow.match, Order.kind, Order.number, Order.uid)
-        .join(Order, Order.id == TargetRow.order_id)
-        .where(condition, targets.is_active())
-        .order_by(TargetRow.key, TargetRow.match, Order.id)
-    )
-    found: dict[str, list[Holder]] = {}
-    for key, match, kind, number, uid in session.execute(query):
-        found.setdefault(key, []).append(Holder(match, targets.decision(kind), number or uid))
-    return found
-
-
-class _Overhead:
-    """Which subtrees above names are held, for names that come in key order: each name above is asked for once."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._asked: set[str] = set()
-        self._held: dict[str, list[Holder]] = {}
-        self._parent = ""
-        self._above = NOTHING_ABOVE
-
-    def look(self, keys: Iterable[str]) -> None:
-        """Ask about what lies above the next names; of what lies above none of them, nothing is kept."""
-        kept = {self._parent, *names.key_ancestors(self._parent)}
-        self._asked &= kept
-        self._held = {key: held for key, held in self._held.items() if key in kept}
-        wanted: list[str] = []
-        for key in keys:
-            parent = names.key_parent(key)
-            while parent and parent not in self._asked:
-                self._asked.add(parent)
-                wanted.append(parent)
-                parent = names.key_parent(parent)
-        for some in targets.batches(wanted):
-            self._held |= _holders(self._session, TargetRow.key.in_(some) & (TargetRow.match == targets.SUBTREE))
-
-    def above(self, key: str) -> Above:
-        """What lies above one of these names."""
-        parent = names.key_parent(key)
-        if parent != self._parent:
-            self._parent = parent
-            upwards = (parent, *names.key_ancestors(parent)) if self._held else ()
-            held = [self._held[each] for each in upwards if each in self._held]
-            self._above = Above(tuple(chain(*held)), _strongest(held[0])) if held else NOTHING_ABOVE
-        return self._above
-
-
-def _strongest(holders: Iterable[Holder]) -> Decision:
-    """What holders of one subtree say together: a block wins."""
-    return min(holder.decision for holder in holders)
 
 
 def _item(key: str, match: int, decision: Decision, here: Sequence[Holder], above: Above) -> Item:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db import insert_rows
+from app.db import insert_tuples
 from app.orders.models import ORDINAL_BITS, InForce, Order, OrderKind, OrderState, TargetRow
 from resolver_policy import names
 from resolver_policy.targets import Decision, Match, Target, decide
@@ -36,12 +36,8 @@ def match_code(match: Match) -> int:
 def add(session: Session, order_id: int, targets: Iterable[tuple[str, int]], first_ordinal: int = 0) -> None:
     """Store (key, match code) pairs, given in key order, as targets of an order."""
     numbered = enumerate(targets, start=(order_id << ORDINAL_BITS) + first_ordinal)
-    while rows := list(islice(numbered, ROWS_IN_ONE_INSERT)):
-        insert_rows(
-            session,
-            TargetRow,
-            [{"id": id_, "order_id": order_id, "key": key, "match": match} for id_, (key, match) in rows],
-        )
+    while rows := [(id_, order_id, key, match) for id_, (key, match) in islice(numbered, ROWS_IN_ONE_INSERT)]:
+        insert_tuples(session, TargetRow, ("id", "order_id", "key", "match"), rows)
 
 
 def of_order(order_id: int) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.orders import targets
-from app.orders.models import Order, OrderState, TargetRow, Touched
+from app.orders.models import ORDINAL_BITS, Order, OrderState, Touched
 from resolver_policy import rules
 from resolver_policy.targets import Match
 
@@ -63,7 +63,8 @@ def take(session: Session, acts: Iterable[Act]) -> list[tuple[str, Match]]:
     for act in acts:
         touched.update(touched_singly(session, act.notes))
         if act.turns:
-            touched.update(_targets_of(session, act.order_id))
+            rows = targets.page(session, act.order_id << ORDINAL_BITS, act.size)
+            touched.update((key, targets.MATCHES[match]) for key, match in rows)
         settle(session, act)
     return sorted(touched)
 
@@ -87,34 +88,23 @@ def touched_singly(session: Session, notes: Sequence[int]) -> Iterator[tuple[str
             yield key, targets.MATCHES[match]
 
 
-def _targets_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
-    for key, match in session.execute(select(TargetRow.key, TargetRow.match).where(targets.of_order(order_id))):
-        yield key, targets.MATCHES[match]
-
-
 class OrderTargets(rules.Touched):
     """All targets of an order, forwards or backwards, a page at a time, each from a view of its own."""
 
-    def __init__(self, database: Database, order_id: int) -> None:
+    def __init__(self, database: Database, order_id: int, count: int) -> None:
         self._database = database
-        self._order_id = order_id
+        first = order_id << ORDINAL_BITS
+        self._pages = range(first, first + count, targets.ROWS_IN_ONE_INSERT)
 
     def __iter__(self) -> Iterator[tuple[str, Match]]:
-        return self._pages(forwards=True)
+        for first in self._pages:
+            yield from self._page(first)
 
     def __reversed__(self) -> Iterator[tuple[str, Match]]:
-        return self._pages(forwards=False)
+        for first in reversed(self._pages):
+            yield from reversed(self._page(first))
 
-    def _pages(self, *, forwards: bool) -> Iterator[tuple[str, Match]]:
-        query = select(TargetRow.id, TargetRow.key, TargetRow.match).where(targets.of_order(self._order_id))
-        query = query.order_by(TargetRow.id if forwards else TargetRow.id.desc()).limit(targets.ROWS_IN_ONE_INSERT)
-        last: int | None = None
-        while True:
-            page = query if last is None else query.where(TargetRow.id > last if forwards else TargetRow.id < last)
-            with self._database.read() as session:
-                rows = session.execute(page).all()
-            if not rows:
-                return
-            last = rows[-1][0]
-            for _, key, match in rows:
-                yield key, targets.MATCHES[match]
+    def _page(self, first: int) -> Sequence[tuple[str, Match]]:
+        with self._database.read() as session:
+            rows = targets.page(session, first, targets.ROWS_IN_ONE_INSERT)
+        return [(key, targets.MATCHES[match]) for key, match in rows]

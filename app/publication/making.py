@@ -70,7 +70,7 @@ class Making:
 
     def _own(self) -> rules.Touched:
         if self.act.whole:
-            return OrderTargets(self._database, self.act.order_id)
+            return OrderTargets(self._database, self.act.order_id, self.act.size)
         with self._database.read() as session:
             return sorted(acts.touched_singly(session, self.act.notes))
 

@@ -158,7 +158,7 @@ class Publisher:
                 most = sum(act.size for act in small) // 2
                 if len(small) == 1:
                     self._heavy.add(small[0].place)
-        if self._making is not None:
+        if self._making is not None and written.touched:
             self._making.note(written.touched, written.taken_over)
         return written.serials
 

@@ -241,12 +241,8 @@ REFUSALS = (
         "targets_insert",
         "targets",
         "INSERT",
-        (
-            "(SELECT state FROM orders WHERE orders.id = NEW.order_id) IS DISTINCT FROM 'importing'"
-            " OR EXISTS (SELECT 1 FROM targets WHERE id = NEW.id)"
-            " OR EXISTS (SELECT 1 FROM targets WHERE key = NEW.key AND match = NEW.match AND order_id = NEW.order_id)"
-        ),
-        "targets belong into a draft, and are never replaced",
+        "(SELECT state FROM orders WHERE orders.id = NEW.order_id) IS DISTINCT FROM 'importing'",
+        "targets belong into a draft",
     ),
     (
         "conditions_insert",
@@ -649,6 +645,7 @@ def create_tables() -> None:
         sa.Column("key", KEY_TEXT, nullable=False),
         sa.Column("match", sa.SmallInteger(), nullable=False),
         sa.Column("released_at", UTCDateTime(), nullable=True),
+        sa.CheckConstraint("id >> 32 = order_id", name=op.f("ck_targets_numbered_by_order")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_targets_order_id"),
         sa.PrimaryKeyConstraint("id", name="pk_targets"),
     )

@@ -38,8 +38,17 @@ def test_the_root_may_be_asked_for_at_any_time() -> None:
     tree, leaves = MerkleRoot(), [bytes([number]) for number in range(20)]
     for count, leaf in enumerate(leaves):
         assert (tree.count, tree.digest()) == (count, defined(leaves[:count]))
-        tree.add(leaf)
+        tree.extend([leaf])
 
 
 def test_the_known_answer_of_one_octet_is_met() -> None:
     assert merkle_root([b"\x00"]).hex() == "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"
+
+
+@given(st.lists(st.lists(st.binary(max_size=4), max_size=20), max_size=8))
+def test_leaves_may_come_in_pieces_of_any_length(pieces: list[list[bytes]]) -> None:
+    tree = MerkleRoot()
+    for piece in pieces:
+        tree.extend(piece)
+
+    assert tree.digest() == defined([leaf for piece in pieces for leaf in piece])
