@@ -15,7 +15,8 @@ from typing import NamedTuple
 from resolver_policy.delta import EMPTY_RULE, Change, Rule, condense
 from resolver_policy.serial import compare
 from resolver_policy.targets import Decision
-from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Delta, Encoder, Zone, ZoneVersion
+from resolver_policy.version import Delta, ZoneVersion
+from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Encoder, Zone
 
 TYPE_IXFR, TYPE_AXFR, TYPE_ANY = 251, 252, 255
 NOERROR, FORMERR = 0, 1
@@ -93,14 +94,13 @@ def _full(ask: Ask, version: ZoneVersion) -> Reply:
 
 
 def _zone_messages(ask: Ask, version: ZoneVersion) -> Iterator[bytes]:
-    soa, ns, chunks = version.zone.soa.record(version.serial), version.zone.ns, version.chunks
-    if not chunks:
-        yield head(ask, 3) + soa + ns + soa
-        return
-    yield head(ask, 2) + soa + ns
-    for chunk in chunks[:-1]:
-        yield head(ask, chunk.records) + chunk.body
-    yield head(ask, chunks[-1].records + 1) + chunks[-1].body + soa
+    """Give the zone in full; each body is read or rendered when its turn comes, and only the last is waited for."""
+    soa = version.zone.soa.record(version.serial)
+    last = Body(2, soa + version.zone.ns)
+    for body in version.bodies():
+        yield head(ask, last.records) + last.octets
+        last = body
+    yield head(ask, last.records + 1) + last.octets + soa
 
 
 def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
