@@ -206,6 +206,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from app.publication.snapshot_writer import SnapshotWriter
+from resolver_policy.wire import render
 from tests.policy.zones import many_rules, zone
 from tests.publication.files import SERIALS, identity
 writer = SnapshotWriter(Path(sys.argv[1]), identity())
