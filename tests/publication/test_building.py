@@ -93,12 +93,13 @@ def test_chunks_left_small_are_joined(world: World, path: Path, monkeypatch: pyt
     kept = {key for place, key in enumerate(sorted(past[3])) if place % 50 == 0}
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER refuse_rule_spans_update")
-        rows = connection.exec_driver_sql("SELECT id, key FROM rule_spans WHERE to_release IS NULL").all()
-        for row in rows:
-            if row.key not in kept:
-                connection.exec_driver_sql(f"UPDATE rule_spans SET to_release = 4 WHERE id = {row.id}")
+        for key in past[3].keys() - kept:
+            connection.exec_driver_sql(
+                f"UPDATE rule_spans SET to_release = 4 WHERE key = '{key}' AND to_release IS NULL"
+            )
+        columns = "published_at, names, rules, rules_sum, digest, events_until"
         connection.exec_driver_sql(
-            "INSERT INTO releases SELECT 4, published_at, names, rules, digest, events_until FROM releases WHERE id = 3"
+            f"INSERT INTO releases (id, {columns}) SELECT 4, {columns} FROM releases WHERE id = 3"
         )
         connection.exec_driver_sql(
             "INSERT INTO zone_serials SELECT zone_id, 4, serial + 1 FROM zone_serials WHERE release_id = 3"
