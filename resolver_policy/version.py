@@ -14,6 +14,7 @@ from resolver_policy.wire import Body, Chunk, Zone, checked, evenly, records_in,
 
 MOST_DELTAS = 256
 MOST_CHANGES = 50_000
+"""Changes held in memory at once, by the history of a zone or for a difference."""
 
 MOST_LAID_OVER = 512
 """Changes of one range: each further one copies them, so with more than these it is rendered anew."""
@@ -98,6 +99,10 @@ class Past(Protocol):
 
     def changes(self, older: int, newer: int) -> Sequence[Change] | None:
         """Give what differs between two serials, in key order; None where it cannot be had."""
+        ...
+
+    def bodies(self, zone: Zone, older: int, newer: int) -> Iterable[Body] | None:
+        """Give a difference of more than MOST_CHANGES as message bodies; None where it cannot be had."""
         ...
 
 

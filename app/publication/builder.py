@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from app.publication.building import Plan
+from app.publication.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -14,6 +14,15 @@ PAUSE = 15.0
 """Seconds before the next try, after one has failed."""
 
 GRACE = 5.0
+
+
+def started(plan: Plan) -> "subprocess.Popen[bytes]":
+    """Start a process that writes one file; it ends early when this one does."""
+    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+    assert process.stdin is not None
+    process.stdin.write(plan.dump())
+    process.stdin.flush()
+    return process
 
 
 class Builder:
@@ -30,10 +39,7 @@ class Builder:
         if self._process is not None or time.monotonic() < self._not_before:
             return
         self._zone = plan.identity.zone.origin
-        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE)  # noqa: S603 - our own module
-        assert self._process.stdin is not None
-        self._process.stdin.write(plan.dump())
-        self._process.stdin.flush()
+        self._process = started(plan)
 
     @property
     def has_ended(self) -> bool:

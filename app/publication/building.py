@@ -5,13 +5,11 @@ that. What it is to write stands on its standard input; when that closes, whoeve
 ends. From an older file it copies what did not change.
 """
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
@@ -22,15 +20,18 @@ from sqlalchemy.orm import Session
 
 from app import lifeline
 from app.db import Database
+from app.publication.again import Again
 from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
-from app.publication.snapshot import DamagedError, Identity, RulesOf, Snapshot
+from app.publication.plan import Plan
+from app.publication.snapshot import DamagedError, Identity, RulesOf, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
 from app.publication.store import Reading, rows_between, rules_of_release, stream_changes
 from app.settings import log_to_stderr
 from resolver_policy import wire
 from resolver_policy.delta import Change, Rule
 from resolver_policy.wire import LONGEST_MESSAGE, Chunk, evenly, render
+from resolver_policy.xfr import difference
 
 log = logging.getLogger(__name__)
 
@@ -48,29 +49,6 @@ ALMOST_ALL = 0.5
 """Share of a zone's names; where more rows changed, an older file saves nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A file to write: of what, where, and whether what lies there may be built on."""
-
-    database: str
-    path: Path
-    zone_id: int
-    identity: Identity
-    anew: bool = False
-
-    def dump(self) -> bytes:
-        """Write it down in one line."""
-        document = {"database": self.database, "path": str(self.path), "zone_id": self.zone_id, "anew": self.anew}
-        return json.dumps({**document, "identity": self.identity.dump().decode()}).encode() + b"\n"
-
-    @classmethod
-    def load(cls, line: bytes) -> "Plan":
-        """Read it back."""
-        document = json.loads(line)
-        document["path"], document["identity"] = Path(document["path"]), Identity.load(document["identity"].encode())
-        return cls(**document)
-
-
 def main() -> None:
     """Write one file."""
     log_to_stderr()
@@ -83,22 +61,40 @@ def main() -> None:
 
 
 def write(plan: Plan, reading: Reading) -> None:
-    """Write the file of a plan, from the one that is there if that is of the same past."""
+    """Write the file of a plan."""
     with reading() as session:
-        zone = session.get_one(Zone, plan.zone_id)
-        base = None if plan.anew else opened(session, zone, plan.identity.zone, plan.path, rules_of(reading))
-        if base is not None and _is_far_from(session, base, plan.identity):
-            base = None
-        past = ZonePast(zone.id, reading, None if base is None else base.serials)
-        past.catch_up(session, zone, plan.identity.release_id)
-        with SnapshotWriter(plan.path, plan.identity) as writer:
-            if base is None:
-                for chunk in render(rules_of_release(session, plan.identity.release_id), plan.identity.zone):
-                    writer.add(chunk)
-            else:
-                changes = stream_changes(session, base.identity.release_id, plan.identity.release_id)
-                _write_changed(writer, base, changes)
-            writer.finish(past.known)
+        if plan.identity.since_serial:
+            _write_increment(session, plan)
+        else:
+            _write_zone(session, plan, reading)
+
+
+def _write_increment(session: Session, plan: Plan) -> None:
+    """Write the messages of an increment; what changed is read twice, as what goes is said before what comes."""
+    to = plan.identity
+    changes = Again(lambda: stream_changes(session, to.since_release_id, to.release_id))
+    with SnapshotWriter(plan.path, to) as writer:
+        for records, octets in difference(to.zone, to.since_serial, to.serial, changes):
+            writer.add(Chunk("", "", octets, records, 0, b""))
+        writer.finish(Serials.none())
+
+
+def _write_zone(session: Session, plan: Plan, reading: Reading) -> None:
+    """Write a zone, from the file that is there if that is of the same past."""
+    zone = session.get_one(Zone, plan.zone_id)
+    base = None if plan.anew else opened(session, zone, plan.identity.zone, plan.path, rules_of(reading))
+    if base is not None and _is_far_from(session, base, plan.identity):
+        base = None
+    past = ZonePast(zone.id, reading, None if base is None else base.serials)
+    past.catch_up(session, zone, plan.identity.release_id)
+    with SnapshotWriter(plan.path, plan.identity) as writer:
+        if base is None:
+            for chunk in render(rules_of_release(session, plan.identity.release_id), plan.identity.zone):
+                writer.add(chunk)
+        else:
+            changes = stream_changes(session, base.identity.release_id, plan.identity.release_id)
+            _write_changed(writer, base, changes)
+        writer.finish(past.known)
     log.info("zone %s: snapshot of serial %d written", zone.name, plan.identity.serial)
 
 

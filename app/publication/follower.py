@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from app.publication import zones
 from app.publication.builder import Builder
-from app.publication.building import Plan, identity, opened, rules_of
+from app.publication.building import identity, opened, rules_of
+from app.publication.increments import Increments
 from app.publication.marks import Marks
 from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
+from app.publication.plan import Plan
 from app.publication.snapshot import Identity, Snapshot, Stored
 from app.publication.store import Reading, changes_between, rows_between, rules_of_release, spans_of
 from app.settings import Settings
@@ -79,6 +81,7 @@ class Follower:
         self._database = settings.database
         self._folder = settings.data_dir / "snapshots"
         self._builder = builder or Builder()
+        self._increments = Increments(settings.database, self._folder / "increments")
         self._held: dict[str, Held] = {}
         self.zones: Mapping[str, ZoneVersion] = {}
 
@@ -113,6 +116,7 @@ class Follower:
 
     def close(self) -> None:
         """End what is being written."""
+        self._increments.close()
         self._builder.close()
 
     def _serial(self, name: str) -> int | None:
@@ -168,7 +172,7 @@ class Follower:
         file = opened(session, zone, wanted.zone, self._path(zone.name), rules_of(self._reading))
         if file is None:
             return held
-        past = ZonePast(zone.id, self._reading, file.serials)
+        past = ZonePast(zone.id, self._reading, file.serials, self._increments)
         past.catch_up(session, zone, wanted.release_id)
         at, version = file.identity, ZoneVersion.of(file.ranges(), wanted.zone, file.identity.serial, past)
         if at.release_id < wanted.release_id and _is_small_step(session, at, wanted):
@@ -183,7 +187,7 @@ class Follower:
 
     def _rendered(self, session: Session, zone: Zone, wanted: Identity) -> Held:
         """The whole zone from the database, in memory."""
-        past = ZonePast(zone.id, self._reading)
+        past = ZonePast(zone.id, self._reading, increments=self._increments)
         past.catch_up(session, zone, wanted.release_id)
         rules = rules_of_release(session, wanted.release_id)
         version = ZoneVersion.from_rules(rules, wanted.zone, wanted.serial, past)

@@ -13,10 +13,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.publication.increments import Increments
 from app.publication.models import RuleSpan, Zone, ZoneSerial
-from app.publication.snapshot import Serials
+from app.publication.snapshot import Identity, Serials
 from app.publication.store import Reading, changes_between
+from resolver_policy import wire
 from resolver_policy.delta import Change
+from resolver_policy.wire import Body
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +27,12 @@ log = logging.getLogger(__name__)
 class ZonePast:
     """The serials of one zone since its epoch, 24 octets each; as it only grows, all versions may hold the same one."""
 
-    def __init__(self, zone_id: int, reading: Reading, known: Serials | None = None) -> None:
+    def __init__(
+        self, zone_id: int, reading: Reading, known: Serials | None = None, increments: Increments | None = None
+    ) -> None:
         self._zone_id = zone_id
         self._reading = reading
+        self._increments = increments
         self.known = known or Serials.none()
 
     def catch_up(self, session: Session, zone: Zone, newest_id: int) -> None:
@@ -69,6 +75,21 @@ class ZonePast:
         except SQLAlchemyError:
             log.exception("the changes from serial %d to %d cannot be read", older, newer)
             return None
+
+    def bodies(self, zone: wire.Zone, older: int, newer: int) -> Iterable[Body] | None:
+        """A large difference, from a file that another process writes; None where it cannot be had."""
+        first, last = self._place(older), self._place(newer)
+        if first is None or last is None or self._increments is None:
+            return None
+        try:
+            with self._reading() as session:
+                if not self._is_still_so(session, (first, last)):
+                    return None
+        except SQLAlchemyError:
+            log.exception("the changes from serial %d to %d cannot be read", older, newer)
+            return None
+        since, to = self.known.releases[first], self.known.releases[last]
+        return self._increments.of(self._zone_id, Identity(zone, 0, to, newer, "", since, older))
 
     def _is_still_so(self, session: Session, places: Iterable[int]) -> bool:
         """Whether the database has these serials under the same releases: one that was restored may not."""

@@ -55,13 +55,18 @@ class DamagedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a file holds: which zone, how it is rendered, and which release, whose digest is that of its rules."""
+    """What a file holds: which zone, how it is rendered, and which release, whose digest is that of its rules.
+
+    Or the increment to it, from an older serial (`since`).
+    """
 
     zone: wire.Zone
     epoch_release_id: int
     release_id: int
     serial: int
     digest: str
+    since_release_id: int = 0
+    since_serial: int = 0
 
     def dump(self) -> bytes:
         """Write it down, with what the numbers of the index depend on."""

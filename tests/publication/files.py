@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.publication import building
 from app.publication.builder import Builder
-from app.publication.building import Plan
+from app.publication.plan import Plan
 from app.publication.snapshot import Identity, RulesOf, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
 from app.publication.store import Reading

@@ -7,8 +7,9 @@ import pytest
 
 from app.db import Database
 from app.publication import building, zones
-from app.publication.building import Plan, write
+from app.publication.building import write
 from app.publication.models import Release
+from app.publication.plan import Plan
 from app.publication.snapshot import Snapshot
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
