@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 LIFELINE = 0
 """Standard input: after its one line it says nothing more, and ends with the process at its other end."""
 
-NICE = 10
+NICE = 5
 SMALL = LONGEST_MESSAGE // 4
 """Octets of a body that is joined with the next one."""
 
