@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import garbage, lifeline, migrate, problems
+from app import garbage, lifeline, problems, schema
 from app.answers.router import router as answers_router
 from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
@@ -67,7 +67,7 @@ def create_app(
     settings: Settings, database: Database, *, clock: Clock = utc_now, with_publisher: bool = True
 ) -> FastAPI:
     """The application on a migrated database; raises where a route does not say who may use it."""
-    migrate.check(database)
+    schema.check(database)
     app = FastAPI(
         title="Pulih",
         version="1",
@@ -206,7 +206,7 @@ def serve(settings: Settings, database: Database, *, with_publisher: bool) -> No
 
 def publish(settings: Settings, database: Database) -> None:
     """Publish until told to stop, without answering anybody."""
-    migrate.check(database)
+    schema.check(database)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

@@ -7,17 +7,16 @@ section 4.1.4), so no message of a transfer is longer than 16 KiB before it is s
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import pack
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import dns.name
 
 from resolver_policy.actions import Action, target_of
-from resolver_policy.delta import EMPTY_RULE, Change, Rule
+from resolver_policy.delta import EMPTY_RULE, Rule
 from resolver_policy.errors import NameInvalid, NameTooLong
 from resolver_policy.targets import Decision
 
@@ -28,8 +27,6 @@ TYPE_NS, TYPE_CNAME, TYPE_SOA, CLASS_IN = 2, 5, 6, 1
 TO_ORIGIN = b"\xc0\x0c"
 NS_TARGET = "localhost"
 
-MOST_DELTAS = 256
-MOST_CHANGES = 50_000
 MOST_SUFFIXES = 4096
 NAMES_REMEMBERED = 256
 
@@ -144,6 +141,28 @@ def _tail(zone: Zone, decision: Decision) -> str:
     return record(TYPE_CNAME, zone.ttl, wire_name(target_of(zone.action, decision)))[2:].decode("latin-1")
 
 
+class Body(NamedTuple):
+    """What follows the fixed head of one message."""
+
+    records: int
+    octets: bytes
+
+
+def rules_in(lines: bytes) -> Iterator[tuple[str, Rule]]:
+    """Read rules back from lines, in key order."""
+    for line in lines.decode("ascii").split("\n") if lines else ():
+        yield line[:-1], _RULES[line[-1]]
+
+
+def rules_at(lines: bytes, keys: Iterable[str]) -> Iterator[Rule]:
+    """Look some rules up in lines; EMPTY_RULE where there is none. A key sorts before all that begin with it."""
+    lines = b"\n" + lines + b"\n"
+    for key in keys:
+        code = lines.find(b"\n" + key.encode("ascii")) + 1 + len(key)
+        found = code > len(key) and lines[code + 1 : code + 2] == b"\n"
+        yield _RULES[chr(lines[code])] if found else EMPTY_RULE
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Neighbouring rules and the message body made of them.
@@ -161,8 +180,15 @@ class Chunk:
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
         """Read the rules back, in key order."""
-        for line in self.lines.decode("ascii").split("\n"):
-            yield line[:-1], _RULES[line[-1]]
+        return rules_in(self.lines)
+
+    def rules_at(self, keys: Iterable[str]) -> Iterator[Rule]:
+        """Look some of them up."""
+        return rules_at(self.lines, keys)
+
+    def bodies(self) -> tuple[Body, ...]:
+        """Give the one body."""
+        return (Body(self.records, self.body),)
 
 
 def render(rules: Iterable[tuple[str, Rule]], zone: Zone, limit: int = LONGEST_MESSAGE) -> Iterator[Chunk]:
@@ -196,6 +222,20 @@ def render(rules: Iterable[tuple[str, Rule]], zone: Zone, limit: int = LONGEST_M
         yield _chunk(parts, lines)
 
 
+def evenly(rules: Sequence[tuple[str, Rule]], zone: Zone) -> list[Chunk]:
+    """Render into as few chunks as it takes, of about one size, so that each has room to grow."""
+    chunks = list(render(rules, zone))
+    if len(chunks) <= 1:
+        return chunks
+    share = sum(len(chunk.body) for chunk in chunks) // len(chunks)
+    return list(render(rules, zone, min(zone.start + share + _LONGEST_UNIT, LONGEST_MESSAGE)))
+
+
+def records_in(rule: Rule) -> int:
+    """Count the records of a rule."""
+    return (rule.own != Decision.NOTHING) + (rule.wild != Decision.NOTHING)
+
+
 def _chunk(parts: Sequence[str], lines: Sequence[str]) -> Chunk:
     return Chunk(
         first_key=lines[0][:-1],
@@ -205,148 +245,3 @@ def _chunk(parts: Sequence[str], lines: Sequence[str]) -> Chunk:
         names=len(lines),
         lines="\n".join(lines).encode("ascii"),
     )
-
-
-class Body(NamedTuple):
-    """What follows the fixed head of one message."""
-
-    records: int
-    octets: bytes
-
-
-class Delta(NamedTuple):
-    """What one release changed, in key order."""
-
-    from_serial: int
-    to_serial: int
-    changes: tuple[Change, ...]
-
-
-class Past(Protocol):
-    """What a zone was before, kept elsewhere: for secondaries that are older than the history in memory."""
-
-    def rows_between(self, older: int, newer: int) -> int | None:
-        """Say how many rows changed from one serial to another; None where the zone never had one of them."""
-        ...
-
-    def changes(self, older: int, newer: int) -> Sequence[Change] | None:
-        """Give what differs between two serials, in key order; None where it cannot be had."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneVersion:
-    """One zone at one serial. A change makes a new version that shares every chunk it did not touch.
-
-    `names` and `records` count the rules, without the apex. `history` is contiguous and ends at `serial`; it
-    is bounded, and what lies before it is asked of `past`. `memo` keeps differences once rendered, for the next
-    secondary that asks.
-    """
-
-    zone: Zone
-    serial: int
-    chunks: tuple[Chunk, ...]
-    history: tuple[Delta, ...] = ()
-    past: Past | None = field(default=None, compare=False, repr=False)
-    names: int = field(init=False)
-    records: int = field(init=False)
-    memo: dict[int, tuple[Body, ...]] = field(init=False, default_factory=dict, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", sum(chunk.names for chunk in self.chunks))
-        object.__setattr__(self, "records", sum(chunk.records for chunk in self.chunks))
-
-    @classmethod
-    def from_rules(
-        cls,
-        rules: Iterable[tuple[str, Rule]],
-        zone: Zone,
-        serial: int,
-        history: tuple[Delta, ...] = (),
-        past: Past | None = None,
-    ) -> "ZoneVersion":
-        """Render a zone from all of its rules, in key order; raises what `render` raises."""
-        return cls(zone, serial, tuple(render(rules, zone)), _bounded(history), past)
-
-    @property
-    def origin(self) -> str:
-        """The zone's canonical name."""
-        return self.zone.origin
-
-    def rules(self) -> Iterator[tuple[str, Rule]]:
-        """Give every rule, in key order."""
-        for chunk in self.chunks:
-            yield from chunk.rules()
-
-    def changed(self, changes: Sequence[Change], serial: int) -> "ZoneVersion":
-        """Apply one release, in key order, and render only the chunks it touches.
-
-        Raises ValueError for a serial that does not grow, and where `old` is not what this version holds.
-        """
-        if serial <= self.serial:
-            raise ValueError(f"serial {serial} does not follow {self.serial}")
-        chunks: list[Chunk] = []
-        done = 0
-        for place, group in _dirty(self.chunks, changes):
-            _append(self.zone, chunks, self.chunks[done:place])
-            _append(self.zone, chunks, _rerendered(self.zone, self.chunks[place : place + 1], group))
-            done = place + 1
-        _append(self.zone, chunks, self.chunks[done:])
-        delta = Delta(self.serial, serial, tuple(changes))
-        return replace(self, serial=serial, chunks=tuple(chunks), history=_bounded((*self.history, delta)))
-
-
-def _dirty(chunks: Sequence[Chunk], changes: Iterable[Change]) -> Iterator[tuple[int, list[Change]]]:
-    """Group changes by the place of the chunk that holds, or would hold, their key."""
-    group: list[Change] = []
-    group_place = 0
-    for change in changes:
-        if group and change.key <= group[-1].key:
-            raise ValueError(f"changes out of order: {change.key!r} after {group[-1].key!r}")
-        place = max(bisect_right(chunks, change.key, key=lambda chunk: chunk.first_key) - 1, 0)
-        if group and place != group_place:
-            yield group_place, group
-            group = []
-        group_place = place
-        group.append(change)
-    if group:
-        yield group_place, group
-
-
-def _rerendered(zone: Zone, chunks: Iterable[Chunk], changes: Iterable[Change]) -> list[Chunk]:
-    rules = {key: rule for chunk in chunks for key, rule in chunk.rules()}
-    for key, old, new in changes:
-        if rules.get(key, EMPTY_RULE) != old:
-            raise ValueError(f"change of {key!r} expects {old}, found {rules.get(key, EMPTY_RULE)}")
-        rules[key] = new
-    return _evenly(zone, sorted(rules.items()))
-
-
-def _evenly(zone: Zone, rules: Sequence[tuple[str, Rule]]) -> list[Chunk]:
-    """Render into as few chunks as it takes, of about one size, so that each has room to grow."""
-    chunks = list(render(rules, zone))
-    if len(chunks) <= 1:
-        return chunks
-    share = sum(len(chunk.body) for chunk in chunks) // len(chunks)
-    return list(render(rules, zone, min(zone.start + share + _LONGEST_UNIT, LONGEST_MESSAGE)))
-
-
-def _append(zone: Zone, chunks: list[Chunk], more: Sequence[Chunk]) -> None:
-    """Append neighbours; where the seam has a small chunk and both fit in half a message, merge the two."""
-    if chunks and more:
-        sizes = len(chunks[-1].body), len(more[0].body)
-        if min(sizes) < LONGEST_MESSAGE // 4 and sum(sizes) < LONGEST_MESSAGE // 2:
-            seam = [*chunks.pop().rules(), *more[0].rules()]
-            more = [*_evenly(zone, seam), *more[1:]]
-    chunks += more
-
-
-def _bounded(history: tuple[Delta, ...]) -> tuple[Delta, ...]:
-    """Drop the oldest deltas that are too many."""
-    kept, room = 0, MOST_CHANGES
-    for delta in reversed(history[-MOST_DELTAS:]):
-        room -= len(delta.changes)
-        if room < 0:
-            break
-        kept += 1
-    return history[len(history) - kept :]

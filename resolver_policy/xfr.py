@@ -15,7 +15,8 @@ from typing import NamedTuple
 from resolver_policy.delta import EMPTY_RULE, Change, Rule, condense
 from resolver_policy.serial import compare
 from resolver_policy.targets import Decision
-from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Delta, Encoder, Zone, ZoneVersion
+from resolver_policy.version import MOST_CHANGES, Delta, ZoneVersion
+from resolver_policy.wire import LONGEST_MESSAGE, TYPE_NS, TYPE_SOA, Body, Encoder, Zone
 
 TYPE_IXFR, TYPE_AXFR, TYPE_ANY = 251, 252, 255
 NOERROR, FORMERR = 0, 1
@@ -93,14 +94,13 @@ def _full(ask: Ask, version: ZoneVersion) -> Reply:
 
 
 def _zone_messages(ask: Ask, version: ZoneVersion) -> Iterator[bytes]:
-    soa, ns, chunks = version.zone.soa.record(version.serial), version.zone.ns, version.chunks
-    if not chunks:
-        yield head(ask, 3) + soa + ns + soa
-        return
-    yield head(ask, 2) + soa + ns
-    for chunk in chunks[:-1]:
-        yield head(ask, chunk.records) + chunk.body
-    yield head(ask, chunks[-1].records + 1) + chunks[-1].body + soa
+    """Give the zone in full; each body is read or rendered when its turn comes, and only the last is waited for."""
+    soa = version.zone.soa.record(version.serial)
+    last = Body(2, soa + version.zone.ns)
+    for body in version.bodies():
+        yield head(ask, last.records) + last.octets
+        last = body
+    yield head(ask, last.records + 1) + last.octets + soa
 
 
 def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
@@ -134,8 +134,8 @@ def _fits(ask: Ask, version: ZoneVersion, deltas: tuple[Delta, ...]) -> bool:
     room = (ask.room or 0) - len(head(ask))
     if not deltas or sum(len(delta.changes) for delta in deltas) * SMALLEST_RECORD > room:
         return False
-    bodies = _difference(version, deltas[0].from_serial, deltas)
-    return bodies is not None and len(bodies) == 1 and len(bodies[0].octets) <= room
+    bodies = tuple(_difference(version, deltas[0].from_serial, deltas) or ())
+    return len(bodies) == 1 and len(bodies[0].octets) <= room
 
 
 def _difference_messages(ask: Ask, version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> Iterator[bytes]:
@@ -159,17 +159,30 @@ def _since(version: ZoneVersion, serial: int) -> tuple[Delta, ...]:
     return ()
 
 
-def _difference(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> tuple[Body, ...] | None:
+def _difference(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> Iterable[Body] | None:
     """Render the difference from a serial, or find it among those rendered lately; None where it cannot be had."""
     known = version.memo.get(serial)
     if known is not None:
         return known
+    if not deltas and version.past is not None and (_rows_since(version, serial, ()) or 0) > MOST_CHANGES:
+        return version.past.bodies(version.zone, serial, version.serial)
     changes = _changes_since(version, serial, deltas)
     if changes is None:
         return None
-    bodies = tuple(_bodies(version.zone, _sequence(version, serial, changes)))
+    bodies = tuple(difference(version.zone, serial, version.serial, changes))
     _remember(version.memo, serial, bodies)
     return bodies
+
+
+def difference(zone: Zone, older: int, newer: int, changes: Iterable[Change]) -> Iterator[Body]:
+    """Render what turns one serial into another; the changes, in key order, are gone through twice.
+
+    The new SOA, the old one and what goes, the new one and what comes, and the new one again.
+    """
+    new, old = zone.soa.record(newer), zone.soa.record(older)
+    gone = ((change.key, _only(change.old, change.new)) for change in changes)
+    come = ((change.key, _only(change.new, change.old)) for change in changes)
+    return _bodies(zone, chain((new, old), gone, (new,), come, (new,)))
 
 
 def _changes_since(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> Sequence[Change] | None:
@@ -188,14 +201,6 @@ def _remember(memo: dict[int, tuple[Body, ...]], serial: int, bodies: tuple[Body
 
 def _size(kept: Iterable[tuple[int, tuple[Body, ...]]]) -> int:
     return sum(len(body.octets) for _, bodies in kept for body in bodies)
-
-
-def _sequence(version: ZoneVersion, serial: int, changes: Sequence[Change]) -> Iterator[bytes | tuple[str, Rule]]:
-    """Give the new SOA, the old one and what goes, the new one and what comes, and the new one again."""
-    new, old = version.zone.soa.record(version.serial), version.zone.soa.record(serial)
-    gone = ((change.key, _only(change.old, change.new)) for change in changes)
-    come = ((change.key, _only(change.new, change.old)) for change in changes)
-    return chain((new, old), gone, (new,), come, (new,))
 
 
 def _only(one: Rule, other: Rule) -> Rule:

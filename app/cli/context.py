@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
-from app import migrate
+from app import schema
 from app.auth import tokens
 from app.db import Database
 from app.errors import AppError, SettingInvalid, Unauthenticated
@@ -60,7 +60,7 @@ def settings() -> Settings:
 def open_database() -> Database:
     """The database, at the version of this program; raises SettingInvalid."""
     database = Database(settings().database)
-    migrate.check(database)
+    schema.check(database)
     return database
 
 

@@ -7,23 +7,22 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import IO
 
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.publication import holders, zones
+from app.publication.again import Again
 from app.publication.models import Zone
 from app.publication.store import rules_of_release
 from resolver_policy import formats, wire
 from resolver_policy.actions import parse_action
 from resolver_policy.formats import Contents, Format
-
-Item = TypeVar("Item")
 
 KEPT_VERSIONS = 3
 GZIP_LEVEL = 6
@@ -73,18 +72,8 @@ def octets(
 ) -> Iterator[bytes]:
     """An export, in pieces; raises PolicyError where the format cannot hold the zone."""
     described = wire.Zone(zone.name, parse_action(zone.action), soa)
-    rules = _Again(lambda: rules_of_release(session, release_id))
-    return chosen.render(Contents(described, serial, rules, _Again(lambda: holders.in_force(session))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Again(Generic[Item]):
-    """Rows that are read anew, from the first one, each time they are iterated."""
-
-    read: Callable[[], Iterator[Item]]
-
-    def __iter__(self) -> Iterator[Item]:
-        return self.read()
+    rules = Again(lambda: rules_of_release(session, release_id))
+    return chosen.render(Contents(described, serial, rules, Again(lambda: holders.in_force(session))))
 
 
 def _write(

@@ -1,23 +1,68 @@
-"""The follower: what a transfer process holds of the zones, brought forward release by release."""
+"""The follower: what a transfer process holds of the zones, brought forward release by release.
+
+A large zone lies in a snapshot file, which another process writes; here are only the changes since. The file is
+written anew when there are many, and that is also how a very large release comes in.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.publication import zones
+from app.publication.builder import Builder
+from app.publication.building import identity, opened, rules_of
+from app.publication.increments import Increments
 from app.publication.marks import Marks
-from app.publication.models import Zone, ZoneSerial
+from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
-from app.publication.store import Reading, changes_between, rules_of_release, spans_of
+from app.publication.plan import Plan
+from app.publication.snapshot import Identity, Snapshot, Stored
+from app.publication.store import Reading, changes_between, rows_between, rules_of_release, spans_of
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
 from resolver_policy.errors import PolicyError
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import MOST_CHANGES, ZoneVersion
 
 log = logging.getLogger(__name__)
+
+SMALL = 20_000
+"""Names of a zone that is rendered at the start, in a tenth of a second, and needs no file."""
+
+MOST_ROWS = MOST_CHANGES
+"""Rows of a release that is applied here; a larger one is written into a new file."""
+
+FEWEST_DIRTY, DIRTY_SHARE = 64, 1 / 16
+"""Ranges that are not as the file has them, and their share, over which it is written anew: a transfer then renders
+one message in sixteen at most, and 400 KB are copied for each change (a range takes 24 KB)."""
+
+CHECKED_AT_ONCE = 64
+"""Chunks that are looked at in one step: some milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A version, what it is, and the file in which its ranges lie, if any does."""
+
+    version: ZoneVersion
+    identity: Identity
+    file: Snapshot | None = None
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the file is not as it was written."""
+        return self.file is not None and self.file.is_damaged
+
+    @property
+    def wants_a_file(self) -> bool:
+        """Whether the file is damaged, or too little of the zone lies in one."""
+        ranges = self.version.ranges
+        dirty = sum(not isinstance(part, Stored) for part in ranges)
+        return self.is_damaged or dirty > max(FEWEST_DIRTY, DIRTY_SHARE * len(ranges))
 
 
 class Follower:
@@ -29,76 +74,137 @@ class Follower:
     At the start what any process has shown counts: a follower's own marks may be lost.
     """
 
-    def __init__(self, settings: Settings, marks: Marks, reading: Reading) -> None:
+    def __init__(self, settings: Settings, marks: Marks, reading: Reading, builder: Builder | None = None) -> None:
         self._reading = reading
         self._soa = wire.Soa(settings.mname, settings.rname)
         self._marks = marks
-        self._release_id = 0
+        self._database = settings.database
+        self._folder = settings.data_dir / "snapshots"
+        self._builder = builder or Builder()
+        self._increments = Increments(settings.database, self._folder / "increments")
+        self._held: dict[str, Held] = {}
         self.zones: Mapping[str, ZoneVersion] = {}
 
     def refresh(self, session: Session) -> tuple[str, ...]:
-        """Bring every zone to the newest release; the names of those that have a new version, marked as shown."""
+        """Bring every zone to the newest release; the names of those that have a new serial, marked as shown."""
         newest = zones.head(session)
         if newest is None:
             return ()
-        fresh: dict[str, ZoneVersion] = {}
+        written = self._builder.ended()
+        fresh: dict[str, Held] = {}
         for zone in zones.active(session):
-            version = self._version_or_held(session, zone, newest.id)
-            if version is not None:
-                fresh[zone.name] = version
-        changed = tuple(name for name, version in fresh.items() if self.zones.get(name) is not version)
+            held = self._newer_or_held(session, zone, newest, has_new_file=zone.name == written)
+            if held is not None:
+                fresh[zone.name] = held
+        changed = tuple(name for name, held in fresh.items() if self._serial(name) != held.version.serial)
         for name in changed:
-            self._marks.raise_to(name, fresh[name].serial)
-        self.zones = fresh
-        self._release_id = newest.id
+            self._marks.raise_to(name, fresh[name].version.serial)
+        if fresh.keys() - self._held.keys():
+            self._drop_old_files(fresh)
+        self._held = fresh
+        self.zones = {name: held.version for name, held in fresh.items()}
         return changed
 
-    def _version_or_held(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
+    def tend(self) -> bool:
+        """Look after files, a little in each call; True where `refresh` has something to do."""
+        damaged = False
+        for held in self._held.values():
+            if held.file is not None and not held.file.is_damaged:
+                held.file.check(CHECKED_AT_ONCE)
+                damaged |= held.file.is_damaged
+        return self._builder.has_ended or damaged
+
+    def close(self) -> None:
+        """End what is being written."""
+        self._increments.close()
+        self._builder.close()
+
+    def _serial(self, name: str) -> int | None:
+        return self._held[name].version.serial if name in self._held else None
+
+    def _newer_or_held(self, session: Session, zone: Zone, newest: Release, *, has_new_file: bool) -> Held | None:
         """A zone that cannot be rendered keeps the version it had, and keeps no other zone waiting."""
         try:
-            return self._version(session, zone, newest_id)
+            return self._newer(session, zone, newest, has_new_file=has_new_file)
         except (PolicyError, ValueError):
-            log.exception("zone %s cannot be brought to release %d", zone.name, newest_id)
-            return self.zones.get(zone.name)
+            log.exception("zone %s cannot be brought to release %d", zone.name, newest.id)
+            return self._held.get(zone.name)
 
-    def _version(self, session: Session, zone: Zone, newest_id: int) -> ZoneVersion | None:
-        held = self.zones.get(zone.name)
-        serial = _serial_of(session, zone, newest_id)
+    def _newer(self, session: Session, zone: Zone, newest: Release, *, has_new_file: bool) -> Held | None:
+        held = self._held.get(zone.name)
+        rendered = wire.Zone(zone.name, parse_action(zone.action), self._soa)
+        wanted = identity(session, zone, rendered, newest.id)
         shown = self._marks.highest(zone.name) if held is None else self._marks.own(zone.name)
-        if serial is None or serial < shown:
+        if wanted is None or wanted.serial < shown:
             return held
-        if held is not None and held.serial == serial:
-            return held
-        if held is None or not self._release_id < newest_id or zone.epoch_release_id > self._release_id:
-            return self._whole(session, zone, newest_id, serial)
-        if _serial_of(session, zone, self._release_id) != held.serial:  # the database has another past: a restored one
-            return self._whole(session, zone, newest_id, serial)
-        return self._forward(session, zone, held, newest_id)
+        newer = self._forward(session, zone, held, newest.id) if held is not None else None
+        if newer is None or has_new_file:
+            newer = self._from_file(session, zone, wanted, newer, shown)
+        if newer is None and (newest.names <= SMALL or (held is None and self._builder.has_failed(zone.name))):
+            newer = self._rendered(session, zone, wanted)
+        if newer is None or newer.identity != wanted or newer.wants_a_file:
+            anew = newer is not None and newer.is_damaged
+            self._builder.start(Plan(self._database, self._path(zone.name), zone.id, wanted, anew))
+        return newer or held
 
-    def _whole(self, session: Session, zone: Zone, release_id: int, serial: int) -> ZoneVersion:
-        origin = wire.Zone(zone.name, parse_action(zone.action), self._soa)
-        past = ZonePast.read(session, zone, release_id, self._reading)
-        version = ZoneVersion.from_rules(rules_of_release(session, release_id), origin, serial, past=past)
-        log.info("zone %s at serial %d: %d names", zone.name, serial, version.names)
-        return version
-
-    def _forward(self, session: Session, zone: Zone, held: ZoneVersion, newest_id: int) -> ZoneVersion:
-        """One version a release, so that each serial in between has its increment."""
-        steps = select(ZoneSerial.release_id, ZoneSerial.serial).where(
-            ZoneSerial.zone_id == zone.id,
-            ZoneSerial.release_id > self._release_id,
-            ZoneSerial.release_id <= newest_id,
+    def _forward(self, session: Session, zone: Zone, held: Held, newest_id: int) -> Held | None:
+        """One version a release, so that each serial in between has its increment, and no further than to a release
+        that is very large. None where the database has another past than what is held: a restored one."""
+        at = held.identity
+        if identity(session, zone, at.zone, at.release_id) != at:
+            return None
+        steps = select(ZoneSerial.release_id).where(
+            ZoneSerial.zone_id == zone.id, ZoneSerial.release_id > at.release_id, ZoneSerial.release_id <= newest_id
         )
-        version, at = held, self._release_id
-        for release_id, serial in session.execute(steps.order_by(ZoneSerial.release_id)).all():
-            changes = changes_between(session, at, release_id)
-            version = version.changed(changes, serial)
+        version = held.version
+        for release_id in session.scalars(steps.order_by(ZoneSerial.release_id)).all():
+            to = identity(session, zone, at.zone, release_id)
+            if to is None or not _is_small_step(session, at, to):
+                break
+            changes = changes_between(session, at.release_id, release_id)
+            version, at = version.changed(changes, to.serial), to
             if isinstance(version.past, ZonePast):
-                version.past.grow(release_id, serial, spans_of(changes))
-            at = release_id
-        return version
+                version.past.grow(release_id, to.serial, spans_of(changes))
+        return Held(version, at, held.file)
+
+    def _from_file(self, session: Session, zone: Zone, wanted: Identity, held: Held | None, shown: int) -> Held | None:
+        """What the file of a zone and the changes since add up to, unless that is older than what is held or shown."""
+        file = opened(session, zone, wanted.zone, self._path(zone.name), rules_of(self._reading))
+        if file is None:
+            return held
+        past = ZonePast(zone.id, self._reading, file.serials, self._increments)
+        past.catch_up(session, zone, wanted.release_id)
+        at, version = file.identity, ZoneVersion.of(file.ranges(), wanted.zone, file.identity.serial, past)
+        if at.release_id < wanted.release_id and _is_small_step(session, at, wanted):
+            changes = changes_between(session, at.release_id, wanted.release_id)
+            at, version = wanted, version.changed(changes, wanted.serial)
+        if version.serial < (shown if held is None else held.version.serial):
+            return held
+        if held is not None and held.version.serial == version.serial:
+            version = replace(version, history=held.version.history)
+        log.info("zone %s at serial %d: %d names, from its file", zone.name, version.serial, version.names)
+        return Held(version, at, file)
+
+    def _rendered(self, session: Session, zone: Zone, wanted: Identity) -> Held:
+        """The whole zone from the database, in memory."""
+        past = ZonePast(zone.id, self._reading, increments=self._increments)
+        past.catch_up(session, zone, wanted.release_id)
+        rules = rules_of_release(session, wanted.release_id)
+        version = ZoneVersion.from_rules(rules, wanted.zone, wanted.serial, past)
+        log.info("zone %s at serial %d: %d names", zone.name, version.serial, version.names)
+        return Held(version, wanted)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.snapshot"
+
+    def _drop_old_files(self, published: Iterable[str]) -> None:
+        """Remove the files of zones that are not published any more."""
+        known = {self._path(name) for name in published}
+        for path in self._folder.glob("*.snapshot"):
+            if path not in known:
+                path.unlink(missing_ok=True)
 
 
-def _serial_of(session: Session, zone: Zone, release_id: int) -> int | None:
-    query = select(ZoneSerial.serial).where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id == release_id)
-    return session.scalar(query)
+def _is_small_step(session: Session, at: Identity, to: Identity) -> bool:
+    """Whether what changed from one release to another may be held in memory here."""
+    return rows_between(session, at.release_id, to.release_id, MOST_ROWS + 1) <= MOST_ROWS

@@ -33,7 +33,7 @@ class Marks:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._folder / zone)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
 
 def _read(path: Path) -> int:
@@ -43,7 +43,8 @@ def _read(path: Path) -> int:
         return 0
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was moved or made in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

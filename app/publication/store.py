@@ -8,14 +8,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, select, text
+from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from app.orders import targets
 from app.orders.models import Order, OrderKind, TargetRow
 from app.publication.models import RuleSpan
 from resolver_policy import names
-from resolver_policy.delta import EMPTY_RULE, Change, Rule
+from resolver_policy.delta import EMPTY_RULE, Change, Rule, differences
 from resolver_policy.rules import Cell, Stretch, together
 from resolver_policy.targets import Decision, Match
 
@@ -190,23 +190,48 @@ def rules_written_last(session: Session, keys: Sequence[str]) -> dict[str, Rule]
     return found
 
 
-def rules_of_release(session: Session, release_id: int) -> Iterator[tuple[str, Rule]]:
-    """All rules as they stood in a release, in key order, streamed."""
-    return _rules(session, _spans().where(stood_in(release_id)).order_by(RuleSpan.key))
+def rules_of_release(
+    session: Session, release_id: int, first_key: str = "", past_key: str | None = None
+) -> Iterator[tuple[str, Rule]]:
+    """All rules as they stood in a release, in key order, streamed; or those from a key on and before another."""
+    query = _spans().where(stood_in(release_id), RuleSpan.key >= first_key)
+    return _rules(session, (query if past_key is None else query.where(RuleSpan.key < past_key)).order_by(RuleSpan.key))
 
 
 def changes_between(session: Session, older: int, newer: int) -> list[Change]:
     """What differs between two releases, in key order; its cost follows what happened between them."""
-    old = _spans().where(RuleSpan.to_release > older, RuleSpan.to_release <= newer, RuleSpan.from_release <= older)
-    new = _spans().where(RuleSpan.from_release > older, RuleSpan.from_release <= newer, _still_in(newer))
+    old, new = _ends(older, newer)
     before, after = dict(_rules(session, old)), dict(_rules(session, new))
     pairs = ((key, before.get(key, EMPTY_RULE), after.get(key, EMPTY_RULE)) for key in sorted({*before, *after}))
     return [Change(key, old, new) for key, old, new in pairs if old != new]
 
 
+def stream_changes(session: Session, older: int, newer: int) -> Iterator[Change]:
+    """The same in steps, for so many that they should not be in memory at once: the database sorts them."""
+    old, new = (query.order_by(RuleSpan.key) for query in _ends(older, newer))
+    return differences(_rules(session, old), _rules(session, new))
+
+
+def rows_between(session: Session, older: int, newer: int, most: int) -> int:
+    """How many spans began or ended after one release and up to another, counted no further than `most` each."""
+    count = 0
+    for column in (RuleSpan.from_release, RuleSpan.to_release):
+        found = select(RuleSpan.key).where(column > older, column <= newer).limit(most).subquery()
+        count += session.execute(select(func.count()).select_from(found)).scalar_one()
+    return count
+
+
 def spans_of(changes: Iterable[Change]) -> int:
     """How many spans begin and end with changes."""
     return sum((old != EMPTY_RULE) + (new != EMPTY_RULE) for _, old, new in changes)
+
+
+def _ends(older: int, newer: int) -> tuple[Select[str, int, int], Select[str, int, int]]:
+    """What stood in one release and no longer in another, and what stood in that and not yet in the first."""
+    return (
+        _spans().where(RuleSpan.to_release > older, RuleSpan.to_release <= newer, RuleSpan.from_release <= older),
+        _spans().where(RuleSpan.from_release > older, RuleSpan.from_release <= newer, _still_in(newer)),
+    )
 
 
 def stood_in(release_id: int) -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 
-from app import lifeline, migrate
+from app import lifeline, schema
 from app.db import Database
 from app.errors import SettingInvalid
 from app.settings import Settings, log_to_stderr
@@ -24,7 +24,7 @@ def main() -> int:
     try:
         settings = Settings()
         database = Database(settings.database)
-        migrate.check(database)
+        schema.check(database)
         with database.read() as session:
             directory.check(session, settings.secret_key_path, system_clock())
     except SettingInvalid as error:

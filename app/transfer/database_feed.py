@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.subscribers import deliveries, directory
 from app.subscribers.directory import Directory
 from app.subscribers.sighting import Sighting
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +62,12 @@ class DatabaseFeed:
                 stop.wait(POLL)
         finally:
             watch.close()
+            self._follower.close()
 
     def _turn(self, watch: Watch, announce: Callable[[str], None]) -> None:
         """Refresh after a commit, and until that has worked; note down what clients did, now and then."""
         stale = time.monotonic() - self._refreshed_at > RELOADED_EVERY
-        self._behind = watch.changed() or self._behind or stale
+        self._behind = watch.changed() or self._behind or stale or self._follower.tend()
         if self._behind:
             self.refresh(announce)
             self._behind = False

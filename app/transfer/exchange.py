@@ -16,7 +16,8 @@ from app.transfer.feed import Clock, Feed
 from app.transfer.precheck import FORMERR, LONGEST_TCP, LONGEST_UDP, NOTIFY, UnusableError, bare, precheck
 from app.transfer.request import CLASS_IN, MalformedError, Request, Tsig, parse
 from resolver_policy import xfr
-from resolver_policy.wire import TYPE_SOA, ZoneVersion
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import TYPE_SOA
 
 REFUSED, NOTAUTH = 5, 9
 TC, OPCODE = 0x0200, 0xF << 11

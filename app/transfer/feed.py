@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.subscribers.directory import Directory
 from app.subscribers.sighting import Sighting
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 
 Clock = Callable[[], datetime]
 

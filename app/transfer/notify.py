@@ -23,7 +23,8 @@ from app.transfer.access import address_of
 from app.transfer.feed import Clock, Feed
 from app.transfer.precheck import NOTIFY, UnusableError, precheck_notify_answer
 from app.transfer.request import CLASS_IN, MalformedError, Request, parse
-from resolver_policy.wire import TYPE_SOA, ZoneVersion, wire_name
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import TYPE_SOA, wire_name
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-from app import migrate
+from app import migrate, schema
 from app.db import Database, check_sqlite, refusal_triggers
 from app.errors import SettingInvalid
 from app.main import create_app
@@ -66,7 +66,7 @@ def test_an_upgrade_twice_is_one(empty: Database) -> None:
     migrate.upgrade(empty)
     migrate.upgrade(empty)
 
-    migrate.check(empty)
+    schema.check(empty)
 
 
 def test_an_upgrade_that_fails_leaves_nothing(empty: Database) -> None:
@@ -90,7 +90,7 @@ def test_a_database_of_another_version_is_refused(empty: Database, tmp_path: Pat
             connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
 
     with pytest.raises(SettingInvalid, match="run `pulih upgrade`"):
-        migrate.check(empty)
+        schema.check(empty)
     with pytest.raises(SettingInvalid, match="run `pulih upgrade`"):
         create_app(Settings(data_dir=tmp_path), empty, with_publisher=False)
 

@@ -1,14 +1,16 @@
 """Rules as message bodies, read back by dnspython; versions that change share what did not."""
 
 import random
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
 
-from resolver_policy import wire
+from resolver_policy import version as zone_version
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.errors import NameInvalid, NameTooLong, PolicyError
-from resolver_policy.wire import LONGEST_MESSAGE, ZoneVersion, render, wire_name
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import LONGEST_MESSAGE, Chunk, Zone, render, wire_name
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import (
     BLOCK,
@@ -158,7 +160,7 @@ def test_change_makes_a_new_version_and_leaves_the_old_one() -> None:
     before = version(rules_of({"t.me": EXACT}), serial=10)
     after = before.changed([Change("me.t.", EXACT, EMPTY_RULE)], 11)
     assert (before.names, before.serial, after.names, after.serial) == (1, 10, 0, 11)
-    assert after.chunks == ()
+    assert after.ranges == ()
     assert after.history == ((10, 11, (Change("me.t.", EXACT, EMPTY_RULE),)),)
 
 
@@ -172,7 +174,8 @@ def test_changes_anywhere_equal_a_full_rendering(record_property: Record) -> Non
             now = now.changed(changes_to(rules, changed), serial)
             rules, steps = changed, steps + 1
             assert list(now.rules()) == sorted(rules.items())
-            assert all(len(message_of(chunk)) <= LONGEST_MESSAGE for chunk in now.chunks)
+            assert (now.names, now.records) == (len(rules), len(records_of(rules, now.zone)))
+            assert all(len(message_of(body)) <= LONGEST_MESSAGE for body in now.bodies())
         _assert_holds(now, rules)
     tell(record_property, changes_compared_with_full_renderings=steps)
 
@@ -188,36 +191,55 @@ def _somewhere_else(rules: Rules, chance: random.Random) -> Rules:
 
 
 def _assert_holds(made: ZoneVersion, rules: Rules) -> None:
-    found = [line for chunk in made.chunks for line in lines(parsed(message_of(chunk)).answer)]
+    found = [line for body in made.bodies() for line in lines(parsed(message_of(body)).answer)]
     assert sorted(found) == sorted(records_of(rules, made.zone))
     assert (made.names, made.records) == (len(rules), len(found))
 
 
-def test_change_renders_its_own_chunk_only() -> None:
+def test_change_touches_its_own_range_only() -> None:
     rules = many_rules(8000)
     before = version(rules)
     gone = sorted(rules)[4000]
     after = before.changed([Change(gone, rules[gone], EMPTY_RULE)], 2)
-    old = {id(chunk) for chunk in before.chunks}
-    assert len(before.chunks) > 15
-    assert sum(id(chunk) not in old for chunk in after.chunks) == 1
+    old = {id(part) for part in before.ranges}
+    assert len(before.ranges) > 15
+    assert sum(id(part) not in old for part in after.ranges) == 1
 
 
-def test_full_chunk_splits_in_halves_with_room_to_grow() -> None:
-    rules = {f"com.name{number:04}.": SUBTREE for number in range(2000)}
+def test_change_renders_nothing_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, rendered = many_rules(8000), 0
     before = version(rules)
-    after = before.changed([Change("com.name0000-x.", EMPTY_RULE, SUBTREE)], 2)
-    assert len(after.chunks) == len(before.chunks) + 1
-    assert max(len(chunk.body) for chunk in after.chunks[:2]) < 0.6 * LONGEST_MESSAGE
+    gone = sorted(rules)[::7]
+
+    def counted(rules: Iterable[tuple[str, Rule]], of: Zone) -> Iterator[Chunk]:
+        nonlocal rendered
+        rendered += 1
+        return render(rules, of)
+
+    monkeypatch.setattr(zone_version, "render", counted)
+    after = before.changed([Change(each, rules[each], EMPTY_RULE) for each in gone], 2)
+    assert (rendered, after.names) == (0, len(rules) - len(gone))
+    assert list(after.bodies()) == list(after.bodies())
+    assert rendered == len(after.ranges)
 
 
-def test_chunks_left_small_are_merged() -> None:
-    rules = many_rules(8000)
-    kept = dict(sorted(rules.items())[::50])
-    before = version(rules)
-    after = before.changed(changes_to(rules, kept), 2)
-    assert len(after.chunks) < len(before.chunks) / 4
-    assert dict(after.rules()) == kept
+def test_change_looks_names_up_without_reading_every_rule() -> None:
+    """Names that begin with one another, at the ends and in the middle of what a range holds."""
+    keys = sorted(["com.a.", "com.a.1.", "com.a.1.b.", "com.a-b.", "com.ab.", "com.b."])
+    held = dict(zip(keys, EVERY_RULE, strict=False))
+    asked = [*keys, "com.", "com.a.1.b.c.", "com.a.2.", "a.", "z."]
+    (chunk,) = render(held.items(), zone())
+    assert list(chunk.rules_at(asked)) == [held.get(each, EMPTY_RULE) for each in asked]
+
+
+def test_range_with_many_changes_is_rendered_anew_with_room_to_grow() -> None:
+    rules = {f"com.name{number:04}.": SUBTREE for number in range(300)}
+    more = {f"com.name{number:04}-x.": SUBTREE for number in range(zone_version.MOST_LAID_OVER + 1)}
+    after = version(rules).changed(changes_to(rules, rules | more), 2)
+    assert all(isinstance(part, Chunk) for part in after.ranges)
+    assert len(after.ranges) > 1
+    assert max(len(body.octets) for body in after.bodies()) < 0.9 * LONGEST_MESSAGE
+    assert dict(after.rules()) == rules | more
 
 
 def test_change_from_what_is_not_there_is_refused() -> None:
@@ -245,16 +267,16 @@ def test_change_that_breaks_the_zone_contract_is_refused() -> None:
 
 def test_history_keeps_the_newest_deltas() -> None:
     now = version({})
-    for serial in range(2, wire.MOST_DELTAS + 12):
+    for serial in range(2, zone_version.MOST_DELTAS + 12):
         changes = [Change(key(f"n{serial}.example"), EMPTY_RULE, EXACT)]
         now = now.changed(changes, serial)
-    assert len(now.history) == wire.MOST_DELTAS
+    assert len(now.history) == zone_version.MOST_DELTAS
     assert now.history[-1].to_serial == now.serial
     assert all(one.to_serial == other.from_serial for one, other in pairwise(now.history))
 
 
 def test_history_is_bounded_by_its_changes_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MOST_CHANGES", 25)
+    monkeypatch.setattr(zone_version, "MOST_CHANGES", 25)
     now = version({})
     rules: Rules = {}
     for serial in range(2, 6):

@@ -15,7 +15,8 @@ import pytest
 
 from resolver_policy import xfr
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import LONGEST_MESSAGE, ZoneVersion
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import LONGEST_MESSAGE
 from resolver_policy.xfr import Ask, Reply, answer
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import (

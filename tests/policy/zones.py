@@ -13,7 +13,8 @@ import dns.rrset
 from resolver_policy.actions import parse_action
 from resolver_policy.delta import Change, Rule
 from resolver_policy.targets import Decision
-from resolver_policy.wire import Chunk, Soa, Zone, ZoneVersion, wire_name
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import Body, Chunk, Soa, Zone, wire_name
 
 NOTHING, BLOCK, PASS = Decision.NOTHING, Decision.BLOCK, Decision.PASS
 EXACT, SUBTREE, OPEN = Rule(BLOCK, NOTHING), Rule(BLOCK, BLOCK), Rule(PASS, PASS)
@@ -57,10 +58,11 @@ def question(qtype: str, origin: str = ORIGIN) -> bytes:
     return wire_name(origin) + int(dns.rdatatype.from_text(qtype)).to_bytes(2, "big") + b"\x00\x01"
 
 
-def message_of(chunk: Chunk, origin: str = ORIGIN) -> bytes:
+def message_of(part: Chunk | Body, origin: str = ORIGIN) -> bytes:
     """A whole AXFR message around a chunk's body."""
-    head = (1).to_bytes(2, "big") + b"\x84\x00\x00\x01" + chunk.records.to_bytes(2, "big") + bytes(4)
-    return head + question("AXFR", origin) + chunk.body
+    octets = part.body if isinstance(part, Chunk) else part.octets
+    head = (1).to_bytes(2, "big") + b"\x84\x00\x00\x01" + part.records.to_bytes(2, "big") + bytes(4)
+    return head + question("AXFR", origin) + octets
 
 
 def parsed(message: bytes) -> dns.message.QueryMessage:

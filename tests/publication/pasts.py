@@ -16,7 +16,8 @@ from app.publication import zones
 from app.publication.models import Release, RuleSpan, ZoneSerial
 from resolver_policy import xfr
 from resolver_policy.delta import Rule
-from resolver_policy.wire import Zone, ZoneVersion
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import Zone
 from resolver_policy.xfr import Reply
 from tests.policy.test_xfr import ask
 from tests.policy.zones import EVERY_RULE, Rules, many_rules, parsed, question

@@ -18,7 +18,7 @@ from app.publication.models import Release, RuleSpan, Zone, ZoneSerial
 from app.publication.past import ZonePast
 from app.settings import Settings
 from resolver_policy import xfr
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.policy.test_xfr import answered, ask
 from tests.policy.zones import Rules, records_of

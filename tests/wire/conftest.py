@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.transfer.process import Transfer
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.zones import SUBTREE, version
 from tests.wire.feeds import MadeFeed, serving
 

@@ -17,7 +17,7 @@ from app.transfer.feed import Clock
 from app.transfer.limits import Limits
 from app.transfer.process import Transfer, system_clock
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.zones import EXACT, SUBTREE, rules_of, version
 
 SECRET = b"0123456789abcdef0123456789abcdef"

@@ -14,7 +14,8 @@ import pytest
 from app.subscribers.directory import KnownKey, Subscriber
 from app.transfer.process import Transfer
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import Soa, ZoneVersion
+from resolver_policy.version import ZoneVersion
+from resolver_policy.wire import Soa
 from tests.policy.zones import EXACT, SUBTREE, rules_of, version, zone
 from tests.wire.clients import connection, option, query, raw_answer, receive, send, tcp, transfer, udp
 from tests.wire.feeds import ISP_ONE, KEYED, KEYLESS, LONG_AGO, STRANGER, MadeFeed, client_key, directory, serving

@@ -12,7 +12,7 @@ import pytest
 from app.subscribers.directory import Directory, KnownKey, NotifyTarget, Subscriber
 from app.transfer.process import Transfer
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.zones import EVERY_RULE, EXACT, SUBTREE, Rules, changes_to, many_rules, records_of, version
 from tests.servers import Server, find, free_port, named, named_config
 from tests.wire.feeds import ISP_ONE, KEYED, KEYLESS, LONG_AGO, SECRET, MadeFeed, directory, serving

@@ -11,7 +11,7 @@ from app.transfer.access import KnownAddresses
 from app.transfer.notify import Notifier
 from app.transfer.process import system_clock
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE
 from tests.wire.clients import connection, query, receive, records_read, send, udp

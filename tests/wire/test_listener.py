@@ -22,7 +22,7 @@ from app.transfer.process import Transfer, system_clock
 from app.transfer.streams import Streams
 from resolver_policy import wire
 from resolver_policy.delta import EMPTY_RULE, Change
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.policy.zones import version
 from tests.wire.clients import connection, query, receive, records_read, send, slow_reader, tcp, transfer, udp
 from tests.wire.conftest import NAMES
@@ -282,7 +282,7 @@ def test_transfer_ends_when_its_key_is_revoked(large_zone: ZoneVersion) -> None:
         assert receive(sock)
         feed.directory = Directory(feed.directory.subscribers, {})
         seen = _read_to_the_end(sock)
-    assert 0 < seen < len(large_zone.chunks) * 8 * 1024
+    assert 0 < seen < len(large_zone.ranges) * 8 * 1024
 
 
 def _read_to_the_end(sock: socket.socket) -> int:

@@ -19,7 +19,7 @@ from app.subscribers.directory import Directory, KnownKey, NotifyTarget, Subscri
 from app.subscribers.sighting import Sighting
 from app.transfer.limits import Limits
 from app.transfer.process import Transfer
-from resolver_policy.wire import ZoneVersion
+from resolver_policy.version import ZoneVersion
 from tests.wire.clients import query, udp
 from tests.wire.feeds import ISP_ONE, LONG_AGO, MadeFeed, client_key, serving, small_zone
 

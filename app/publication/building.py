@@ -1,0 +1,210 @@
+"""Writing the snapshot file of a zone: `python -m app.publication.building`, a process of its own.
+
+Millions of rows pass through it, and neither the loop that answers DNS nor the memory of its process is to feel
+that. What it is to write stands on its standard input; when that closes, whoever wanted the file is gone, and it
+ends. From an older file it copies what did not change.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from heapq import merge
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import lifeline
+from app.db import Database
+from app.publication.again import Again
+from app.publication.models import Release, Zone, ZoneSerial
+from app.publication.past import ZonePast
+from app.publication.plan import Plan
+from app.publication.snapshot import DamagedError, Identity, RulesOf, Serials, Snapshot
+from app.publication.snapshot_writer import SnapshotWriter
+from app.publication.store import Reading, rows_between, rules_of_release, stream_changes
+from app.settings import log_to_stderr
+from resolver_policy import wire
+from resolver_policy.delta import Change, Rule
+from resolver_policy.wire import LONGEST_MESSAGE, Chunk, evenly, render
+from resolver_policy.xfr import difference
+
+log = logging.getLogger(__name__)
+
+LIFELINE = 0
+"""Standard input: after its one line it says nothing more, and ends with the process at its other end."""
+
+NICE = 5
+SMALL = LONGEST_MESSAGE // 4
+"""Octets of a body that is joined with the next one."""
+
+EVENED_OUT = 2
+"""Chunks at the end of what is rendered: the last one may have to share with the one before."""
+
+ALMOST_ALL = 0.5
+"""Share of a zone's names; where more rows changed, an older file saves nothing."""
+
+
+def main() -> None:
+    """Write one file."""
+    log_to_stderr()
+    plan = Plan.load(sys.stdin.buffer.readline())
+    os.environ[lifeline.VARIABLE] = str(LIFELINE)
+    lifeline.follow()
+    os.nice(NICE)
+    with closing(Database(plan.database)) as database:
+        write(plan, database.read)
+
+
+def write(plan: Plan, reading: Reading) -> None:
+    """Write the file of a plan."""
+    with reading() as session:
+        if plan.identity.since_serial:
+            _write_increment(session, plan)
+        else:
+            _write_zone(session, plan, reading)
+
+
+def _write_increment(session: Session, plan: Plan) -> None:
+    """Write the messages of an increment; what changed is read twice, as what goes is said before what comes."""
+    to = plan.identity
+    changes = Again(lambda: stream_changes(session, to.since_release_id, to.release_id))
+    with SnapshotWriter(plan.path, to) as writer:
+        for records, octets in difference(to.zone, to.since_serial, to.serial, changes):
+            writer.add(Chunk("", "", octets, records, 0, b""))
+        writer.finish(Serials.none())
+
+
+def _write_zone(session: Session, plan: Plan, reading: Reading) -> None:
+    """Write a zone, from the file that is there if that is of the same past."""
+    zone = session.get_one(Zone, plan.zone_id)
+    base = None if plan.anew else opened(session, zone, plan.identity.zone, plan.path, rules_of(reading))
+    if base is not None and _is_far_from(session, base, plan.identity):
+        base = None
+    past = ZonePast(zone.id, reading, None if base is None else base.serials)
+    past.catch_up(session, zone, plan.identity.release_id)
+    with SnapshotWriter(plan.path, plan.identity) as writer:
+        if base is None:
+            for chunk in render(rules_of_release(session, plan.identity.release_id), plan.identity.zone):
+                writer.add(chunk)
+        else:
+            changes = stream_changes(session, base.identity.release_id, plan.identity.release_id)
+            _write_changed(writer, base, changes)
+        writer.finish(past.known)
+    log.info("zone %s: snapshot of serial %d written", zone.name, plan.identity.serial)
+
+
+def rules_of(reading: Reading) -> RulesOf:
+    """What a file asks for the rules of a chunk that is damaged."""
+
+    def rules(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
+        with reading() as session:
+            return list(rules_of_release(session, release_id, first_key, past_key))
+
+    return rules
+
+
+def opened(session: Session, zone: Zone, rendered: wire.Zone, path: Path, rules: RulesOf) -> Snapshot | None:
+    """The file of a zone, if there is one, and it is whole, and rendered like that, and of the past that this
+    database has; None otherwise, and the log says why."""
+    try:
+        found = Snapshot(path, rules)
+    except FileNotFoundError:
+        return None
+    except (DamagedError, OSError) as exc:
+        log.warning("%s cannot be used: %s", path, exc)
+        return None
+    is_of_zone = found.identity.zone == rendered and found.identity.epoch_release_id == zone.epoch_release_id
+    if is_of_zone and identity(session, zone, rendered, found.identity.release_id) == found.identity:
+        return found
+    log.warning("%s is of another zone or another past: it is not used", path)
+    return None
+
+
+def identity(session: Session, zone: Zone, rendered: wire.Zone, release_id: int) -> Identity | None:
+    """What a file of this release would be; None where the zone had no serial then."""
+    query = select(ZoneSerial.serial, Release.digest).join(Release, Release.id == ZoneSerial.release_id)
+    query = query.where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id == release_id)
+    found = session.execute(query).one_or_none()
+    if found is None:
+        return None
+    return Identity(rendered, zone.epoch_release_id, release_id, found.serial, found.digest.hex())
+
+
+def _is_far_from(session: Session, base: Snapshot, wanted: Identity) -> bool:
+    """Whether so much changed that all may as well be read anew."""
+    if base.identity.release_id > wanted.release_id:
+        return True
+    most = int(ALMOST_ALL * sum(base.index.names)) + 1
+    return rows_between(session, base.identity.release_id, wanted.release_id, most) >= most
+
+
+def _write_changed(writer: SnapshotWriter, base: Snapshot, changes: Iterable[Change]) -> None:
+    """Copy the chunks in which nothing changed, in one go where they are neighbours, and render the others."""
+    waiting: list[tuple[str, Rule]] = []
+    rest = _Changes(changes)
+    ranges = base.ranges()
+    clean_from = 0
+    for number, part in enumerate(ranges):
+        end = ranges[number + 1].first_key if number + 1 < len(ranges) else None
+        if not waiting and not rest.has_any_before(end):
+            continue
+        writer.copy(base, clean_from, number)
+        clean_from = number + 1
+        waiting = _write_anew(writer, base.identity.zone, waiting, _applied(part.rules(), rest.before(end)))
+    writer.copy(base, clean_from, len(ranges))
+    for chunk in render(chain(waiting, _applied((), rest.before(None))), base.identity.zone):
+        writer.add(chunk)
+
+
+def _write_anew(
+    writer: SnapshotWriter, zone: wire.Zone, waiting: list[tuple[str, Rule]], rules: Iterable[tuple[str, Rule]]
+) -> list[tuple[str, Rule]]:
+    """Render a range, with what the one before left over; gives what is left over for the next."""
+    held: list[Chunk] = []
+    for chunk in render(chain(waiting, rules), zone):
+        held.append(chunk)
+        if len(held) > EVENED_OUT:
+            writer.add(held.pop(0))
+    if len(held) > 1:
+        held = evenly([rule for chunk in held for rule in chunk.rules()], zone)
+    elif held and len(held[0].body) < SMALL:
+        return list(held[0].rules())
+    for chunk in held:
+        writer.add(chunk)
+    return []
+
+
+def _applied(rules: Iterable[tuple[str, Rule]], changes: Iterable[Change]) -> Iterator[tuple[str, Rule]]:
+    """Rules with changes applied, both in key order and one by one."""
+    olds = ((key, 0, rule) for key, rule in rules)
+    news = ((change.key, 1, change.new) for change in changes)
+    for _, same in groupby(merge(olds, news), key=itemgetter(0)):
+        *_, (key, _, rule) = same
+        yield key, rule
+
+
+class _Changes:
+    """Changes in key order, taken up to a key."""
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        self._rest = iter(changes)
+        self._next = next(self._rest, None)
+
+    def has_any_before(self, end: str | None) -> bool:
+        """Whether the next one is before a key; None is after all."""
+        return self._next is not None and (end is None or self._next.key < end)
+
+    def before(self, end: str | None) -> Iterator[Change]:
+        """Take those before a key."""
+        while self._next is not None and (end is None or self._next.key < end):
+            yield self._next
+            self._next = next(self._rest, None)
+
+
+if __name__ == "__main__":
+    main()
