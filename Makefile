@@ -7,7 +7,7 @@ export PYTHON
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq
 
-.PHONY: help run test install install-dev check bench soak lock image-check
+.PHONY: help run test install install-dev check bench bench-growth soak lock image-check
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,13 +50,13 @@ check: install-dev ## format, lint, types, import order
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo --no-cache
 
-bench: install-dev ## the benchmarks, one after the other; N=1000000 for so many names
+bench: install-dev ## the targets for speed beside other servers; N=10000000 for a long list, ROW=axfr for one row
 	@scripts/test-deps
-	@shopt -s nullglob; found=(bench/bench_*.py); \
-	if [ $${#found[@]} = 0 ]; then echo 'bench: there is no bench/bench_*.py, so nothing was measured' >&2; exit 1; fi; \
-	failed=0; for file in "$${found[@]}"; do \
-		module=$${file%.py}; echo "== $$file"; N="$(N)" $(PY) -m "$${module//\//.}" || failed=1; \
-	done; exit $$failed
+	@$(PY) -m bench $(ROW) $(if $(N),--names $(N)) $(BENCH_ARGS)
+
+bench-growth: install-dev ## how cost grows from 10 thousand to 10 million names, drawn to docs/growth.svg
+	@scripts/test-deps
+	@$(PY) -m bench.growth $(if $(N),--up-to $(N))
 
 soak: install-dev ## repeat all tests with fresh seeds for SOAK_MINUTES (60)
 	@scripts/test-deps

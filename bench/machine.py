@@ -1,11 +1,22 @@
-"""What a figure depends on besides the program: the machine, its load, the versions."""
+"""What the system says: the machine, its load, the versions; age, memory and processor time of a process."""
 
 import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+STARTED_FIELD = 19
+"""Where `starttime` stands in /proc/PID/stat behind the name, counted from 0 (proc(5), field 22)."""
+
+IDLE = 0.05
+"""Of one core."""
+
+WATCHED = 0.5
+"""Seconds over which a process must be idle, to count as idle."""
 
 
 def facts() -> dict[str, object]:
@@ -22,7 +33,7 @@ def facts() -> dict[str, object]:
 def version(command: Sequence[str | Path]) -> str:
     """The first line that a program says of itself."""
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[0]
+    return (done.stdout + done.stderr).splitlines()[0]
 
 
 def load() -> list[float]:
@@ -30,9 +41,55 @@ def load() -> list[float]:
     return [round(average, 2) for average in os.getloadavg()]
 
 
-def resident_mb(pid: int) -> int:
-    """How much memory a process holds."""
-    return int(_found(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())) // 1024
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [pid]
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in file.read_text().split():
+            found += family(int(child))
+    return found
+
+
+def resident_mb(pids: Sequence[int]) -> float:
+    """How much memory these processes hold; what they share counts for each."""
+    return sum(_status_mb(pid, "VmRSS") for pid in pids)
+
+
+def highest_mb(pids: Sequence[int]) -> float:
+    """How much each of these processes has held at its highest, added up."""
+    return sum(_status_mb(pid, "VmHWM") for pid in pids)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and its descendants have computed; threads that have ended are left out."""
+    spent = 0
+    for each in family(pid):
+        for file in Path(f"/proc/{each}/task").glob("*/schedstat"):
+            spent += int(file.read_text().split()[0])
+    return spent / 1e9
+
+
+def age(pid: int) -> float:
+    """Seconds since a process was started, as exact as the system's ticks: 0.01 s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[STARTED_FIELD]) / TICKS
+
+
+def wait_idle(pid: int, patience: float = 600) -> None:
+    """Return once a process and its descendants compute next to nothing any more; TimeoutError after `patience`."""
+    deadline = time.monotonic() + patience
+    before = processor_seconds(pid)
+    while time.monotonic() < deadline:
+        time.sleep(WATCHED)
+        now = processor_seconds(pid)
+        if now - before < IDLE * WATCHED:
+            return
+        before = now
+    raise TimeoutError(f"process {pid} was still busy after {patience:.0f} s")
+
+
+def _status_mb(pid: int, field: str) -> float:
+    return int(_found(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())) / 1024
 
 
 def _found(pattern: str, text: str) -> str:

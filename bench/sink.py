@@ -4,30 +4,29 @@ It is the same for every server. A transfer is over when as many records have co
 holds; it must be signed throughout, without an error, and end in the SOA of the right serial.
 """
 
-import hashlib
-import hmac
+import multiprocessing
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from struct import pack, unpack_from
 from typing import NamedTuple
 
+import dns.exception
 import dns.message
 import dns.name
-import dns.query
-import dns.rrset
 import dns.tsig
 
+from bench.signing import HEADER, Signer
+
 HOST = "127.0.0.1"
-TIMEOUT = 120.0
-HEADER = 12
+TIMEOUT = 600.0
 READ_AT_ONCE = 1024 * 1024
 SERIAL_FROM_END = 20
-MAC_LENGTH = 32
+TYPE_SOA, TYPE_IXFR, TYPE_AXFR, CLASS_IN = 6, 251, 252, 1
 
 
 class WrongTransfer(Exception):
-    """What came is not the transfer that was asked for."""
+    """What came is not what was asked for."""
 
 
 class Wanted(NamedTuple):
@@ -47,35 +46,69 @@ class Transfer(NamedTuple):
     octets: int
 
 
-def transfer(port: int, key: dns.tsig.Key, wanted: Wanted, *, verify: bool = False) -> Transfer:
-    """Fetch once. Each message must be signed; with `verify` the signatures are computed, after the time was taken.
+class Read(NamedTuple):
+    """What came over a connection: how many messages, how many octets with the lengths before them, and the end."""
 
-    Raises WrongTransfer.
+    messages: int
+    octets: int
+    last: bytes
+
+
+def transfer(port: int, key: dns.tsig.Key, wanted: Wanted, *, verify: bool = False) -> Transfer:
+    """Fetch once. Each message must be signed; `verify` computes the signatures too, which the time includes.
+
+    Raises WrongTransfer, or WrongSignature.
     """
-    query = _query(key, wanted)
-    wire = query.to_wire()
+    signer = Signer(key)
+    wire = signer.sign(question(wanted))
     framed = pack("!H", len(wire)) + wire
     began = time.perf_counter()
     with socket.create_connection((HOST, port), TIMEOUT) as sock:
         sock.sendall(framed)
-        messages, octets = read(sock, wanted.records)
+        came = read(sock, wanted.records, signer.check if verify else None)
         seconds = time.perf_counter() - began
-    (serial,) = unpack_from("!I", messages[-1], len(messages[-1]) - _tsig_length(key) - SERIAL_FROM_END)
+    (serial,) = unpack_from("!I", came.last, len(came.last) - signer.length - SERIAL_FROM_END)
     if serial != wanted.serial:
         raise WrongTransfer(f"{wanted}: it ends in serial {serial}")
-    if verify:
-        assert query.mac is not None
-        check_signatures(messages, key, query.mac)
-    return Transfer(seconds, len(messages), octets)
+    return Transfer(seconds, came.messages, came.octets)
 
 
-def serial_of(port: int, zone: str) -> int:
-    """The serial that a server shows, asked over UDP without a signature."""
-    answer = dns.query.udp(dns.message.make_query(zone, "SOA"), HOST, port=port, timeout=5)
+def all_at_once(port: int, key: dns.tsig.Key, wanted: Wanted, clients: int) -> float:
+    """So many transfers side by side, each by a process of its own; seconds until the last has everything."""
+    with multiprocessing.get_context("fork").Pool(clients) as pool:
+        pool.map(_ready, range(clients), chunksize=1)
+        began = time.perf_counter()
+        pool.starmap(transfer, [(port, key, wanted)] * clients, chunksize=1)
+        seconds = time.perf_counter() - began
+        pool.close()
+        pool.join()
+    return seconds
+
+
+def _ready(_number: int) -> None:
+    """Nothing: a process that has done it is there."""
+
+
+def serial_of(port: int, zone: str, timeout: float = 5) -> int:
+    """The serial that a server shows, asked over UDP without a signature; OSError at once where nobody listens."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        sock.connect((HOST, port))
+        sock.send(dns.message.make_query(zone, "SOA").to_wire())
+        answer = dns.message.from_wire(sock.recv(4096))
     if not answer.answer:
         raise WrongTransfer(f"no SOA: {answer}")
     serial: int = answer.answer[0][0].serial
     return serial
+
+
+def shows(port: int, zone: str) -> bool:
+    """Whether a server has the zone."""
+    try:
+        serial_of(port, zone, timeout=0.5)
+    except (OSError, WrongTransfer, dns.exception.DNSException):
+        return False
+    return True
 
 
 def send_signed(port: int, wire: bytes) -> bytes:
@@ -86,23 +119,27 @@ def send_signed(port: int, wire: bytes) -> bytes:
         return reader.read(int.from_bytes(reader.read(2), "big"))
 
 
-def _query(key: dns.tsig.Key, wanted: Wanted) -> dns.message.Message:
-    query = dns.message.make_query(wanted.zone, "AXFR" if wanted.since is None else "IXFR")
+def question(wanted: Wanted, identity: int = 1) -> bytes:
+    """A query for a transfer, not signed: AXFR, or IXFR with the SOA of the serial that one has."""
+    name = dns.name.from_text(wanted.zone).to_wire()
+    assert name is not None
+    rdtype = TYPE_AXFR if wanted.since is None else TYPE_IXFR
+    message = pack("!6H", identity, 0, 1, 0, int(wanted.since is not None), 0) + name + pack("!2H", rdtype, CLASS_IN)
     if wanted.since is not None:
-        soa = f". . {wanted.since} 1 1 1 1"
-        query.authority.append(dns.rrset.from_text(f"{wanted.zone}.", 60, "IN", "SOA", soa))
-    query.use_tsig(key)
-    return query
+        message += (
+            b"\xc0\x0c" + pack("!2HIH", TYPE_SOA, CLASS_IN, 60, 22) + bytes(2) + pack("!5I", wanted.since, *[1] * 4)
+        )
+    return message
 
 
-def read(sock: socket.socket, records: int) -> tuple[list[bytes], int]:
-    """Messages until so many records have come; also how many octets that were, with the lengths before them."""
-    messages: list[bytes] = []
-    buffer, octets = bytearray(), 0
+def read(sock: socket.socket, records: int, check: Callable[[bytes], None] | None = None) -> Read:
+    """Messages until so many records have come; `check` sees each."""
+    messages = octets = 0
+    buffer, last = bytearray(), b""
     while records > 0:
         piece = sock.recv(READ_AT_ONCE)
         if not piece:
-            raise WrongTransfer(f"closed after {len(messages)} messages, {records} records short")
+            raise WrongTransfer(f"closed after {messages} messages, {records} records short")
         octets += len(piece)
         buffer += piece
         at = 0
@@ -111,32 +148,17 @@ def read(sock: socket.socket, records: int) -> tuple[list[bytes], int]:
             if len(buffer) - at < 2 + length:
                 break
             if not answers:
-                raise WrongTransfer(f"message {len(messages)} holds no record, error {flags & 0x0F}")
+                raise WrongTransfer(f"message {messages} holds no record, error {flags & 0x0F}")
             if not additional:
-                raise WrongTransfer(f"message {len(messages)} is not signed")
-            messages.append(bytes(buffer[at + 2 : at + 2 + length]))
+                raise WrongTransfer(f"message {messages} is not signed")
             records -= answers
+            if check is not None or records <= 0:
+                last = bytes(buffer[at + 2 : at + 2 + length])
+            if check is not None:
+                check(last)
+            messages += 1
             at += 2 + length
         del buffer[:at]
     if records or buffer:
         raise WrongTransfer(f"{-records} records and {len(buffer)} octets too many")
-    return messages, octets
-
-
-def _tsig_length(key: dns.tsig.Key) -> int:
-    """How long the record is that ends every message: no name in it is compressed (RFC 8945 section 4.2)."""
-    return len(key.name.to_digestable()) + 10 + len(key.algorithm.to_digestable()) + 16 + MAC_LENGTH
-
-
-def check_signatures(messages: Sequence[bytes], key: dns.tsig.Key, mac: bytes) -> None:
-    """Compute each signature over the one before it (RFC 8945 section 5.3.1), for hmac-sha256."""
-    head = key.name.to_digestable() + pack("!HI", 255, 0) + key.algorithm.to_digestable()
-    assert isinstance(key.secret, bytes)
-    for number, message in enumerate(messages):
-        body, signature = message[: -_tsig_length(key)], message[-_tsig_length(key) :]
-        timers = signature[-16 - MAC_LENGTH :][:8]
-        signed = pack("!H", len(mac)) + mac + body[:10] + pack("!H", 0) + body[HEADER:]
-        signed += timers if number else head + timers + bytes(4)
-        mac = signature[-6 - MAC_LENGTH : -6]
-        if not hmac.compare_digest(hmac.digest(key.secret, signed, hashlib.sha256), mac):
-            raise WrongTransfer(f"the signature of message {number} is wrong")
+    return Read(messages, octets, last)

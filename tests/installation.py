@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ class Installation:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
-    def pulih(self, *arguments: str, as_: str | None = None, status: int = 0) -> str:
+    def pulih(self, *arguments: str, as_: str | None = None, status: int = 0, patience: float = 180) -> str:
         """Run a command; its standard output. Fails the test unless it ends with `status`."""
         environment = self.environment
         if as_ is not None:
@@ -56,7 +56,7 @@ class Installation:
             capture_output=True,
             text=True,
             check=False,
-            timeout=180,
+            timeout=patience,
         )
         if done.returncode != status:
             pytest.fail(f"pulih {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -78,8 +78,10 @@ class Installation:
         return added
 
     @contextmanager
-    def serving(self) -> Iterator["Service"]:
-        """`pulih serve`, until the block ends."""
+    def serving(
+        self, ready: Callable[["Service"], bool] = lambda service: service.ready(), patience: float = 30
+    ) -> Iterator["Service"]:
+        """`pulih serve`, until the block ends; it must be `ready` after `patience` seconds."""
         log_file = self.directory / "pulih.log"
         with log_file.open("ab") as log:
             process = subprocess.Popen(
@@ -92,7 +94,7 @@ class Installation:
             )
         service = Service(self, process, log_file)
         try:
-            wait_until(service.ready, 30, service.log)
+            wait_until(lambda: ready(service), patience, service.log)
             yield service
         finally:
             service.stop()

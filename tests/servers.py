@@ -21,6 +21,8 @@ import pytest
 
 SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 LOWEST_PORT = 10_000
+PATIENCE = 20.0
+"""Seconds until a daemon must answer."""
 
 
 class Server(NamedTuple):
@@ -92,9 +94,13 @@ def answers_dns(port: int) -> bool:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], directory: Path, port: int, ready: Callable[[int], bool] = answers_dns
+    command: Sequence[str | Path],
+    directory: Path,
+    port: int,
+    ready: Callable[[int], bool] = answers_dns,
+    patience: float = PATIENCE,
 ) -> Iterator[Server]:
-    """Start a daemon in the foreground; yields once it is `ready`; if it never is, fails with its log.
+    """Start a daemon in the foreground; yields once it is `ready`; fails with its log after `patience` seconds.
 
     The binary is copied into `directory` and run from there: an AppArmor profile holds for a path, and
     Debian's profiles keep these daemons from reading a configuration under /tmp.
@@ -114,17 +120,17 @@ def running(
         )
     server = Server(process, port, directory, log_file)
     try:
-        _wait_ready(server, ready)
+        _wait_ready(server, ready, patience)
         yield server
     finally:
         _end(process)
 
 
-def _wait_ready(server: Server, ready: Callable[[int], bool]) -> None:
+def _wait_ready(server: Server, ready: Callable[[int], bool], patience: float) -> None:
     def ready_or_dead() -> bool:
         return server.process.poll() is not None or ready(server.port)
 
-    wait_until(ready_or_dead, 20, lambda: f"no answer at port {server.port}:\n{server.log()}")
+    wait_until(ready_or_dead, patience, lambda: f"no answer at port {server.port}:\n{server.log()}")
     if server.process.poll() is not None:
         pytest.fail(f"ended with status {server.process.returncode} as it started:\n{server.log()}")
 

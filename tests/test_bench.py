@@ -1,15 +1,21 @@
-"""The benchmarks' secondary believes nothing: a transfer that is not right is no figure."""
+"""The benchmarks believe nothing: a transfer that is not right is no figure, and what is too slow or broken is told."""
 
+import json
 import socket
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from struct import pack
 
 import pytest
 
+from bench import __main__ as bench
 from bench import names, sink
-from bench.bench_transfer import Row
+from bench.figures import Figure, Must
+from bench.run import Run
+from bench.signing import Signer, WrongSignature
 from bench.sink import Wanted, WrongTransfer
+from bench.table import ROWS, Row
 from tests.wire.feeds import MadeFeed, client_key, serving
 
 FULL = Wanted("block.rpz", 11, 44)
@@ -66,22 +72,74 @@ def test_one_that_ends_early_is_refused() -> None:
 
 
 def test_a_wrong_signature_is_seen() -> None:
-    key, message = client_key(), b"\0\1" + pack("!5H", 0x8400, 1, 1, 0, 1) + bytes(200)
+    message = b"\0\1" + pack("!5H", 0x8400, 1, 1, 0, 1) + bytes(200)
 
-    with pytest.raises(WrongTransfer, match="signature of message 0"):
-        sink.check_signatures([message], key, b"")
-
-
-def test_a_ratio_says_who_is_faster() -> None:
-    row = Row("AXFR", gates=True, seconds={"Pulih": [1.0, 1.0, 9.0], "Knot": [2.0, 2.0, 1.0]})
-
-    assert row.ratio == 0.5
-    assert row.holds
-    assert not Row("AXFR", gates=True, seconds={"Pulih": [2.0], "Knot": [1.9]}).holds
+    with pytest.raises(WrongSignature, match="signature of message 0"):
+        Signer(client_key()).check(message)
 
 
 def test_a_longer_list_begins_with_the_shorter_one() -> None:
-    longer = list(names.made_up(5_000))
+    longer = list(names.made_up(50_000))
 
     assert list(islice(longer, 100)) == list(names.made_up(100))
-    assert len(set(longer)) == 5_000
+    assert len(set(longer)) == 50_000
+    assert not [name for name in longer if name.partition(".")[2] in set(longer)]
+
+
+def a_row(name: str, *figures: Figure) -> Row:
+    return Row(name, "planted", 1.0, lambda _run: list(figures))
+
+
+def a_figure(must: Must | None, **taken: float) -> Figure:
+    return Figure("planted work", "ms", must, taken={server: [value] for server, value in taken.items()})
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict", "status"),
+    [
+        (a_figure(Must(0.05, aim=0.02), Pulih=0.03), "held", bench.HELD),
+        (a_figure(Must(0.05, aim=0.02), Pulih=0.02), "held, aim reached", bench.HELD),
+        (a_figure(Must(0.05), Pulih=0.06), "MISSED", bench.MISSED),
+        (a_figure(Must(0.25, of="Knot"), Pulih=1, Knot=4), "held", bench.HELD),
+        (a_figure(Must(0.25, of="Knot"), Pulih=1, Knot=3.9), "MISSED", bench.MISSED),
+        (a_figure(Must(0.25, of="Knot"), Pulih=1), "NOT MEASURED", bench.NOT_MEASURED),
+        (a_figure(Must(0.05), Knot=0.01), "NOT MEASURED", bench.NOT_MEASURED),
+        (a_figure(None, Pulih=99), "", bench.HELD),
+    ],
+)
+def test_what_is_too_slow_or_not_measured_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], figure: Figure, verdict: str, status: int
+) -> None:
+    good = a_row("good", a_figure(Must(1.0), Pulih=0.5))
+
+    assert bench.measure([(a_row("planted", figure), 300), (good, 300)], tmp_path / "run", to=tmp_path) == status
+
+    (file,) = tmp_path.glob("planted-300-*.json")
+    assert json.loads(file.read_text())["held"] == (status == bench.HELD)
+    assert figure.verdict == verdict
+    assert (f"{verdict}: planted work" in capsys.readouterr().out) == (status != bench.HELD)
+
+
+def test_a_row_that_breaks_is_told_and_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_run: Run) -> list[Figure]:
+        raise WrongTransfer("planted")
+
+    rows = [Row("broken", "planted", 1.0, broken), a_row("good", a_figure(Must(1.0), Pulih=0.5))]
+
+    assert bench.measure([(row, 300) for row in rows], tmp_path / "run", to=tmp_path) == bench.NOT_MEASURED
+
+    assert [file.name.partition("-")[0] for file in tmp_path.glob("*.json")] == ["good"]
+    assert "broken: NOT MEASURED" in capsys.readouterr().out
+    assert "WrongTransfer: planted" in caplog.text
+
+
+def test_the_plan_says_what_is_measured_at_which_length(capsys: pytest.CaptureFixture[str]) -> None:
+    usual = {row.name: count for row, count in bench.plan([], None)}
+    large = [(row.name, count) for row, count in bench.plan([], 10_000_000)]
+
+    assert usual == {row.name: 160_000 if row.name == "transfer" else 1_000_000 for row in ROWS}
+    assert large == [(name, 10_000_000) for name in ("start", "axfr", "memory", "change")]
+    assert [row.name for row, _ in bench.plan(["import", "axfr"], 500)] == ["axfr", "import"]
+    assert "about" in capsys.readouterr().out

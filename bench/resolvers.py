@@ -1,0 +1,149 @@
+"""Resolvers that take the zone, each configured by exactly what `pulih subscriber config` prints for it.
+
+What is added: the resolver's port, a directory instead of /var/lib, little to log, and where `example` is answered
+from (a BIND that says the same address to everything below it).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+import dns.exception
+
+from bench.peers import named_of_two_threads
+from bench.primary import PATIENCE, Primary
+from bench.pulih import ISP, Pulih
+from bench.run import Run
+from tests.resolvers.consumers import Consumer, bind_config
+from tests.servers import Server, free_port, named
+from tests.servers_resolvers import pdns_recursor, pdns_recursor_config, unbound, unbound_config
+
+LAYERS = "--layers"
+BLOCKED = "NXDOMAIN"
+POLL = 0.005
+"""Seconds between two questions, at first: their cost is in what the resolver computes."""
+
+EXACT = 0.01
+"""So much of the time that has gone by already lies between two questions later on."""
+
+Printed = Callable[[str], str]
+"""A part of the configuration, `whole` being all of it."""
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """A running one; `label` is its column in the figures."""
+
+    label: str
+    consumer: Consumer
+    primary: Primary
+
+    @property
+    def pid(self) -> int:
+        return self.consumer.resolver.process.pid
+
+    def wait_for(self, name: str, *, blocked: bool, patience: float = PATIENCE) -> float:
+        """Seconds until it answers for a name as it should; TimeoutError where it never does."""
+        began = time.perf_counter()
+        while (self._answer(name) == BLOCKED) != blocked:
+            gone = time.perf_counter() - began
+            if gone > patience:
+                raise TimeoutError(f"{self.label}: {name} is answered {self._answer(name)} after {patience:.0f} s")
+            time.sleep(max(POLL, EXACT * gone))
+        return time.perf_counter() - began
+
+    def _answer(self, name: str) -> str:
+        try:
+            return self.consumer.answer(name)
+        except dns.exception.Timeout:
+            return "nothing"
+
+
+@dataclass
+class Resolvers:
+    """Resolvers of one kind beside the primaries of a run."""
+
+    run: Run
+    kind: str
+    stack: ExitStack
+    signs: bool = True
+    all: list[Resolver] = field(default_factory=list)
+
+    @property
+    def pulih(self) -> Pulih:
+        return self.run.pulih
+
+    @cached_property
+    def has_layers(self) -> bool:
+        """Whether this Pulih prints configurations of two layers."""
+        return LAYERS in self.pulih.installation.pulih("subscriber", "config", "--help")
+
+    def of_pulih(self, *labels: tuple[str, str | None]) -> None:
+        """Start some that take what Pulih publishes, woken by NOTIFY: a label, and an option of `subscriber config`.
+
+        They are the resolvers of one ISP: where they do not sign, it is known by the address that all have.
+        """
+        isp = f"isp-{self.kind}"
+        ports = [free_port() for _ in labels]
+        notify = [word for port in ports for word in ("--notify", f"127.0.0.1:{port}")]
+        signs = ["--tsig"] if self.signs else []
+        self.pulih.installation.pulih("subscriber", "add", isp, "--address", "127.0.0.1/32", *notify, *signs)
+        for port, (label, option) in zip(ports, labels, strict=True):
+            options = [] if option is None else [option]
+            self._start(label, self.pulih, port, partial(self._printed, isp, options))
+
+    def of_peer(self, peer: Primary) -> None:
+        """Start one that takes the zone from a peer, by the same configuration but for the port that it asks."""
+
+        def printed(part: str) -> str:
+            return self._printed(ISP, [], part).replace(f"port {self.pulih.port}", f"port {peer.port}")
+
+        self._start(peer.name, peer, self.run.notified[peer.name], printed)
+
+    def _printed(self, name: str, options: Sequence[str], part: str) -> str:
+        which = [] if part == "whole" else ["--part", part]
+        return self.pulih.installation.pulih("subscriber", "config", name, "--for", self.kind, *which, *options)
+
+    def _start(self, label: str, primary: Primary, port: int, printed: Printed) -> None:
+        folder = self.run.fresh_folder(self.kind)
+        folder.mkdir()
+        start = {"bind": _bind, "unbound": self._unbound, "powerdns": self._powerdns}[self.kind]
+        server = self.stack.enter_context(start(folder, port, printed))
+        self.all.append(Resolver(label, Consumer(label, "", server), primary))
+
+    @cached_property
+    def _upstream(self) -> int:
+        """The port of what answers for `example`."""
+        port, folder = free_port(), self.run.fresh_folder("upstream")
+        folder.mkdir()
+        self.stack.enter_context(named(folder, bind_config(folder, port, "recursion no;", ""), port))
+        return port
+
+    def _unbound(self, folder: Path, port: int, printed: Printed) -> AbstractContextManager[Server]:
+        text = printed("whole").replace("/var/lib/unbound", str(folder))
+        text = unbound_config(folder, port, self._upstream, text)
+        return unbound(folder, text.replace("verbosity: 4", "verbosity: 1"), port)
+
+    def _powerdns(self, folder: Path, port: int, printed: Printed) -> AbstractContextManager[Server]:
+        (folder / "pulih.lua").write_text(printed("policy").replace("/var/lib/pulih", str(folder)))
+        settings = f"{printed('settings')}lua-config-file={folder / 'pulih.lua'}\n"
+        text = pdns_recursor_config(port, self._upstream, settings)
+        return pdns_recursor(folder, text.replace("loglevel=6", "loglevel=4"), port)
+
+
+@contextmanager
+def resolvers(run: Run, kind: str, *, signs: bool = True) -> Iterator[Resolvers]:
+    """None yet; all that are started are ended with the block."""
+    with ExitStack() as stack:
+        yield Resolvers(run, kind, stack, signs)
+
+
+def _bind(folder: Path, port: int, printed: Printed) -> AbstractContextManager[Server]:
+    """It answers for `example` itself."""
+    (folder / "pulih.conf").write_text(printed("whole"))
+    (folder / "pulih-options.conf").write_text(printed("options"))
+    text = bind_config(folder, port, 'include "pulih-options.conf";', 'include "pulih.conf";')
+    return named_of_two_threads(folder, text, port)

@@ -1,0 +1,80 @@
+"""A block, and its lift, until a resolver that holds the list answers accordingly; and what that costs it."""
+
+import time
+from functools import partial
+from itertools import count
+
+from bench import machine, names
+from bench.figures import PULIH, Figure, Must
+from bench.primary import Act
+from bench.resolvers import LAYERS, Resolver, Resolvers, resolvers
+from bench.rows.change import both
+from bench.run import Run, say, space
+
+ONE_ZONE = "one zone"
+ROUNDS = 25
+"""Blocks, and as many lifts."""
+
+MOST_WAITED = 120.0
+_numbers = count()
+
+
+def measure(run: Run, kind: str, *, must: Must | None, cost: Must | None, enough: float) -> list[Figure]:
+    """Over two layers, as they are printed; beside that over the one zone, from Pulih and from peers (BIND alone).
+
+    `enough` is how many seconds the slower ones may wait in all. Where this Pulih has no layers, nothing is measured
+    for the must, and the figures say so.
+    """
+    block = Figure(f"{kind}: block sent until answered", "ms", must, tail=True)
+    lift = Figure(f"{kind}: lift sent until answered", "ms", must, tail=True)
+    burned = Figure(f"{kind}: processor time of the resolver a change", "ms", cost)
+    memory = Figure(f"{kind}: memory of the resolver", "MB")
+    with resolvers(run, kind, signs=kind != "unbound") as made:
+        _start(made)
+        for resolver in made.all:
+            loaded = resolver.wait_for(names.LISTED, blocked=True)
+            say(f"  {kind} has the list, {resolver.label} ({loaded:.0f} s after the one before)")
+        for resolver in made.all:
+            machine.wait_idle(resolver.pid)
+            before = machine.processor_seconds(resolver.pid)
+            changes = _toggle(run, resolver, block, lift, enough)
+            machine.wait_idle(resolver.pid)
+            burned.add(resolver.label, (machine.processor_seconds(resolver.pid) - before) / changes)
+            memory.add(resolver.label, machine.highest_mb([resolver.pid]))
+    return [block, lift, burned, memory]
+
+
+def _start(made: Resolvers) -> None:
+    if not made.has_layers:
+        say(f"  this Pulih has no `subscriber config {LAYERS}`: only the one zone can be measured")
+    made.of_pulih(*([(PULIH, LAYERS)] if made.has_layers else []), (ONE_ZONE, None))
+    if made.kind == "bind":
+        for peer in made.run.peers("Knot", "BIND"):
+            made.of_peer(peer)
+
+
+def _toggle(run: Run, resolver: Resolver, block: Figure, lift: Figure, enough: float) -> int:
+    """Block a name and lift it, again and again; how many changes that were."""
+    label, changes = resolver.label, 0
+    for _ in range(run.times(ROUNDS)):
+        if label != PULIH and block.sum_of(label) + lift.sum_of(label) > enough:
+            break
+        name = f"toggle{next(_numbers)}.example"
+        acts = both(resolver.primary, [name])
+        for act, figure, blocked in zip(acts, (block, lift), (True, False), strict=True):
+            space()
+            figure.add(label, _until_answered(resolver, name, act, blocked=blocked))
+            changes += 1
+    return changes
+
+
+def _until_answered(resolver: Resolver, name: str, act: Act, *, blocked: bool) -> float:
+    began = time.perf_counter()
+    act()
+    resolver.wait_for(name, blocked=blocked, patience=MOST_WAITED)
+    return time.perf_counter() - began
+
+
+bind = partial(measure, kind="bind", must=Must(0.2, aim=0.08), cost=Must(0.02, aim=0.005), enough=30.0)
+unbound = partial(measure, kind="unbound", must=None, cost=None, enough=60.0)
+powerdns = partial(measure, kind="powerdns", must=None, cost=None, enough=60.0)

@@ -1,0 +1,65 @@
+"""Every row of the benchmarks runs from end to end at a tiny length, beside the peers that it names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+import bench.run
+from bench import machine
+from bench.figures import PULIH
+from bench.rows import change, crowd
+from bench.rows.resolver import ONE_ZONE
+from bench.run import Run
+from bench.table import ROWS, Row
+from tests.policy.scale import scaled
+from tests.servers import find
+
+pytestmark = pytest.mark.xdist_group("bench")
+
+NAMES = 300
+MEASURED = {
+    "start": [PULIH, "Knot", "BIND"],
+    "axfr": [PULIH, "Knot", "BIND"],
+    "eight": [PULIH, "Knot", "BIND"],
+    "memory": [PULIH, "Knot", "BIND"],
+    "change": [PULIH],
+    "bind": [ONE_ZONE, "Knot", "BIND"],
+    "unbound": [ONE_ZONE],
+    "powerdns": [ONE_ZONE],
+    "batch": [PULIH, "Knot", "BIND"],
+    "rebuild": [PULIH],
+    "import": [PULIH],
+    "secondaries": [PULIH],
+    "transfer": [PULIH, "Knot"],
+}
+"""Whose times the first figure of each row holds."""
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    for command, package in (("knotd", "knot"), ("named", "bind9")):
+        find(command, package)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        TemporaryDirectory(prefix="bench-") as folder,
+        Run(Path(folder) / "run", NAMES, rounds=1) as made,
+    ):
+        patch.setattr(bench.run, "SPACING", 0.0)
+        patch.setattr(machine, "WATCHED", 0.1)
+        patch.setattr(change, "BATCH", 1_100)
+        patch.setattr(crowd, "SECONDARIES", 20)
+        yield made
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_measures_pulih_and_its_peers(run: Run, row: Row) -> None:
+    if row.name == "powerdns" and scaled(1) == 1:
+        pytest.skip("it polls every 10 seconds: PULIH_TEST_SCALE=2 runs it")
+
+    figures = row.measure(run)
+
+    first = figures[0]
+    assert set(MEASURED[row.name]) <= set(first.taken), first
+    assert all(value > 0 for figure in figures for taken in figure.taken.values() for value in taken)
