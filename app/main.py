@@ -33,7 +33,7 @@ from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
 from app.settings import Settings, log_to_stderr
-from app.subscribers import overdue
+from app.subscribers import overdue, rebasing
 from app.subscribers.router import not_let_go
 from app.subscribers.router import router as subscribers_router
 
@@ -123,6 +123,7 @@ def _sweep(settings: Settings, database: Database, clock: Clock, stop: threading
     chores: tuple[tuple[str, Callable[[], object]], ...] = (
         ("broken-off imports could not be swept away", lambda: imports_staging.sweep(database, clock())),
         ("who is overdue could not be written down", lambda: overdue.watch(database, clock, settings.overdue)),
+        ("a rebase could not be looked after", lambda: rebasing.watch(database, clock, settings.rebase)),
     )
     while not stop.is_set():
         for failure, chore in chores:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingInvalid
-from resolver_policy import names, wire
+from resolver_policy import layers, names, wire
 from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
 
@@ -35,6 +35,15 @@ class ZoneSetting(NamedTuple):
 
     name: str
     action: Action
+
+
+class RebaseSetting(NamedTuple):
+    """When layers get a new base (`at`, in UTC; `above` so many records), and when the one before is let go."""
+
+    at: dt.time | None
+    above: int
+    settling: dt.timedelta
+    keep: dt.timedelta
 
 
 class Settings(BaseSettings):
@@ -70,6 +79,19 @@ class Settings(BaseSettings):
         default="24h",
         description="how long a subscriber may lack a published serial before it is overdue: 24h, 7d, 30m, or hours",
     )
+    rebase_at: str = Field(
+        default="20:00",
+        description="quiet hour, HH:MM in UTC, at which layers get a new base where it is worth it; empty: at none",
+    )
+    rebase_above: int = Field(
+        default=20_000, ge=1, description="records of an urgent zone above which layers get a new base at any hour"
+    )
+    rebase_settling: str = Field(
+        default="15m", description="how long a server may take to answer by a base that it has: 15m, 1h, ..."
+    )
+    rebase_keep: str = Field(
+        default="72h", description="how long the base before is made up for at least: less only to try it out"
+    )
     language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
 
     @field_validator("http_listen", "dns_listen", "dns_public")
@@ -79,7 +101,13 @@ class Settings(BaseSettings):
             parse_endpoint(text)
         return text
 
-    @field_validator("overdue_after")
+    @field_validator("rebase_at")
+    @classmethod
+    def _an_hour(cls, text: str) -> str:
+        parse_hour(text)
+        return text
+
+    @field_validator("overdue_after", "rebase_settling", "rebase_keep")
     @classmethod
     def _a_duration(cls, text: str) -> str:
         parse_duration(text)
@@ -130,6 +158,15 @@ class Settings(BaseSettings):
         return parse_duration(self.overdue_after)
 
     @property
+    def rebase(self) -> RebaseSetting:
+        return RebaseSetting(
+            parse_hour(self.rebase_at),
+            self.rebase_above,
+            parse_duration(self.rebase_settling),
+            parse_duration(self.rebase_keep),
+        )
+
+    @property
     def secret_key_path(self) -> Path:
         return self.secret_key_file or self.data_dir / "secret.key"
 
@@ -156,6 +193,16 @@ def parse_duration(text: str) -> dt.timedelta:
     return dt.timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
+def parse_hour(text: str) -> dt.time | None:
+    """Read `HH:MM`, in UTC, or nothing; raises SettingInvalid for other text."""
+    if not text:
+        return None
+    try:
+        return dt.time.fromisoformat(text).replace(tzinfo=dt.UTC)
+    except ValueError:
+        raise SettingInvalid(f"{text!r} is not an hour, as in 20:00") from None
+
+
 def parse_zones(text: str) -> tuple[ZoneSetting, ...]:
     """Read `NAME=ACTION,...`; raises SettingInvalid for a bad name, a bad action, a zone named twice, or none."""
     zones = tuple(_parse_zone(entry.strip()) for entry in text.split(",") if entry.strip())
@@ -171,9 +218,12 @@ def _parse_zone(entry: str) -> ZoneSetting:
     if not equals:
         raise SettingInvalid(f"{entry!r} is not NAME=ACTION")
     try:
-        return ZoneSetting(names.canonical(name), parse_action(action))
+        zone = ZoneSetting(names.canonical(name), parse_action(action))
     except PolicyError as error:
         raise SettingInvalid(f"{entry!r}: {error.detail}") from error
+    if zone.name.startswith((layers.BASE, layers.URGENT)):
+        raise SettingInvalid(f"{entry!r}: names of layers begin so ({layers.BASE}ZONE, {layers.URGENT}ZONE)")
+    return zone
 
 
 def log_to_stderr() -> None:

@@ -23,6 +23,10 @@ from resolver_policy.targets import Decision
 BASE, URGENT = "base.", "urgent."
 """What stands in front of a zone's name in those of its layers."""
 
+CANARY = "canary.pulih.example"
+"""A name of our own that no order can block. `urgent` always passes it, so that whoever asks for it sees whether a
+resolver reads passes as they are meant."""
+
 PORTION = 12_000
 """The most names of a region that one step may compare, however large the region is."""
 

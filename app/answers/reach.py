@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.answers.names import Answer
 from app.publication import zones
 from app.publication.models import Release, Zone, ZoneSerial
+from app.publication.zones import Layer, layer_of
 from app.subscribers import queries, standing
 from app.subscribers.models import SubscriberRow
 from app.subscribers.standing import Has
@@ -57,6 +58,7 @@ def at_isp(session: Session, answer: Answer, row: SubscriberRow, past: dt.dateti
     return [
         _at_isp(session, answer, key, zone.name, _serial(session, zone, newest), newest, found.get((row.id, zone.name)))
         for zone in _zones(session, past)
+        if layer_of(zone.name) is Layer.FULL or (row.id, zone.name) in found
     ]
 
 
@@ -109,10 +111,13 @@ def _head(session: Session, past: dt.datetime | None) -> Release | None:
 
 
 def _zones(session: Session, past: dt.datetime | None) -> Sequence[Zone]:
+    """Those by which something is answered: a base never is alone, what is in front of it has the newest."""
     if past is None:
-        return zones.active(session)
-    lived = or_(Zone.retired_at.is_(None), Zone.retired_at > past)
-    return session.scalars(select(Zone).where(Zone.created_at <= past, lived).order_by(Zone.name)).all()
+        found = zones.active(session)
+    else:
+        lived = or_(Zone.retired_at.is_(None), Zone.retired_at > past)
+        found = session.scalars(select(Zone).where(Zone.created_at <= past, lived).order_by(Zone.name)).all()
+    return [zone for zone in found if layer_of(zone.name) is not Layer.BASE]
 
 
 def _serial(session: Session, zone: Zone, newest: Release) -> int:

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import audit, imports, orders, sample, serve, subscribers, tokens, tour, zones
+from app.cli import audit, imports, orders, rebase, sample, serve, subscribers, tokens, tour, zones
 from app.cli.context import Refusing
 
 COMMANDS = (
@@ -18,6 +18,7 @@ COMMANDS = (
     zones.export,
     zones.zone,
     zones.explain,
+    rebase.rebase,
     zones.sop,
     audit.audit,
 )

@@ -10,11 +10,12 @@ import click
 
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.journal.append import timestamp
-from app.subscribers import documents, keys, queries, register
+from app.subscribers import documents, keys, layered, queries, register
 from app.subscribers import forget as forgetting
 from app.subscribers.config import RESOLVER, PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
 from app.subscribers.lag import Lag
+from app.subscribers.layered import ChangeSubscriber
 from app.subscribers.register import Added, AddSubscriber
 from app.subscribers.snippets import SNIPPETS
 
@@ -60,9 +61,18 @@ def subscriber() -> None:
 @click.option(
     "--tsig", "algorithm", is_flag=False, flag_value="hmac-sha256", type=ALGORITHMS, help="Give it a key to sign with."
 )
+@click.option("--layers", is_flag=True, help="It takes zones in layers: a change costs its resolvers next to nothing.")
+@click.option("--overrides", is_flag=True, help="It says that it answers by a landing page of its own: no layers.")
 @as_json
 def add(
-    name: str, addresses: tuple[str, ...], notify: tuple[str, ...], algorithm: Algorithm | None, *, as_json: bool
+    name: str,
+    addresses: tuple[str, ...],
+    notify: tuple[str, ...],
+    algorithm: Algorithm | None,
+    *,
+    layers: bool,
+    overrides: bool,
+    as_json: bool,
 ) -> None:
     """Register an ISP; print its key and its token.
 
@@ -71,7 +81,7 @@ def add(
     \b
     pulih subscriber add isp-one --address 192.0.2.0/24 --notify 192.0.2.53:53 --tsig
     """
-    command = AddSubscriber(name, addresses, notify, algorithm)
+    command = AddSubscriber(name, addresses, notify, algorithm, layers, overrides)
     with open_database().write() as session:
         secret_key = None if algorithm is None else keys.secret_key(session, settings().secret_key_path)
         added = register.add(session, host_actor(), command, utc_now(), secret_key=secret_key)
@@ -79,6 +89,29 @@ def add(
         print_json(_added(added))
     else:
         click.echo(_told(added))
+
+
+@subscriber.command()
+@click.argument("name")
+@click.option("--layers/--no-layers", default=None, help="Whether it takes zones in layers.")
+@click.option("--overrides/--no-overrides", default=None, help="Whether it answers by a landing page of its own.")
+@click.option(
+    "--settling",
+    type=Duration(),
+    help="How long a base is on its way behind its servers, as behind a relay; 0: as PULIH_REBASE_SETTLING says.",
+)
+def change(name: str, *, layers: bool | None, overrides: bool | None, settling: dt.timedelta | None) -> None:
+    """Change how an ISP takes zones. With the first one that takes layers, every zone begins to have some.
+
+    \b
+    pulih subscriber change isp-one --layers
+    pulih subscriber config isp-one --for bind --layers
+    """
+    with open_database().write() as session:
+        command = ChangeSubscriber(name, layers, overrides, settling)
+        row = layered.change(session, host_actor(), command, utc_now())
+        said = "takes zones in layers" if row.layered else "takes whole zones"
+    click.echo(f"{name} {said}.")
 
 
 @subscriber.command(name="list")
@@ -166,8 +199,17 @@ def rotate_key(name: str, overlap: dt.timedelta, algorithm: Algorithm | None, *,
     show_default=True,
     help="Where its resolver listens: what a relay notifies.",
 )
+@click.option("--layers", is_flag=True, help="The zone in layers, which it takes from now on.")
 def config_(
-    name: str, software: str, release: str | None, zone: str | None, part: str | None, relay: str | None, resolver: str
+    name: str,
+    software: str,
+    release: str | None,
+    zone: str | None,
+    part: str | None,
+    relay: str | None,
+    resolver: str,
+    *,
+    layers: bool,
 ) -> None:
     """Print a resolver's configuration that works as it is, with the key. It is recorded that it was printed.
 
@@ -175,8 +217,9 @@ def config_(
     pulih subscriber config isp-one --for bind > pulih.conf
     pulih subscriber config isp-one --for bind --part options > pulih-options.conf
     pulih subscriber config isp-two --for unbound --relay knot
+    pulih subscriber config isp-one --for bind --layers
     """
-    command = PrintConfig(name, software, release, zone, part, relay, resolver)
+    command = PrintConfig(name, software, release, zone, part, relay, resolver, layers)
     with open_database().write() as session:
         text = config(session, host_actor(), command, utc_now(), settings=settings())
     click.echo(text, nl=False)

@@ -21,6 +21,7 @@ class EventType(StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     SUBSCRIBER_ADDED = "subscriber.added"
+    SUBSCRIBER_CHANGED = "subscriber.changed"
     SUBSCRIBER_REMOVED = "subscriber.removed"
     SUBSCRIBER_KEY_ROTATED = "subscriber.key_rotated"
     SUBSCRIBER_CONFIG_PRINTED = "subscriber.config_printed"
@@ -33,5 +34,9 @@ class EventType(StrEnum):
     ZONE_RETIRED = "zone.retired"
     ZONE_FLOOR_SET = "zone.floor_set"
     ZONE_SERIALS_MOVED = "zone.serials_moved_forward"
+    BASE_ASKED = "base.asked"
+    BASE_CUT = "base.cut"
+    BASE_LATE = "base.late"
+    BASE_DROPPED = "base.dropped"
     SAMPLE_LOADED = "sample.loaded"
     SAMPLE_NOTED = "sample.noted"

@@ -7,7 +7,7 @@ from pathlib import Path
 from publicsuffixlist import PSLFILE
 
 from app.settings import ZoneSetting
-from resolver_policy import guard, names
+from resolver_policy import guard, layers, names
 from resolver_policy.errors import HardProtected
 from resolver_policy.targets import Match
 
@@ -52,8 +52,9 @@ def load(zones: tuple[ZoneSetting, ...]) -> Guard:
     suffixes = guard.read_suffixes(Path(PSLFILE).read_text("utf-8"))
     shipped = (resources.files("resolver_policy") / "protected.txt").read_text("utf-8")
     own = [zone.name for zone in zones] + [zone.action.target for zone in zones if zone.action.target is not None]
+    own.append(layers.CANARY)
     return Guard(
         suffixes,
         guard.protect(own, guard.read_protected(shipped)),
-        max((zone.name for zone in zones), key=names.wire_length),
+        max((layers.URGENT + zone.name for zone in zones), key=names.wire_length),
     )

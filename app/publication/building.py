@@ -26,7 +26,7 @@ from app.publication.past import ZonePast
 from app.publication.plan import Plan
 from app.publication.snapshot import DamagedError, Identity, RulesOf, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
-from app.publication.store import Reading, rows_between, rules_of_release, stream_changes
+from app.publication.store import Reading, rows_between, rules_of_release, stream_changes, table_of
 from app.settings import log_to_stderr
 from resolver_policy import wire
 from resolver_policy.delta import Change, Rule
@@ -72,7 +72,8 @@ def write(plan: Plan, reading: Reading) -> None:
 def _write_increment(session: Session, plan: Plan) -> None:
     """Write the messages of an increment; what changed is read twice, as what goes is said before what comes."""
     to = plan.identity
-    changes = Again(lambda: stream_changes(session, to.since_release_id, to.release_id))
+    table = table_of(to.zone.origin)
+    changes = Again(lambda: stream_changes(session, to.since_release_id, to.release_id, table))
     with SnapshotWriter(plan.path, to) as writer:
         for records, octets in difference(to.zone, to.since_serial, to.serial, changes):
             writer.add(Chunk("", "", octets, records, 0, b""))
@@ -82,28 +83,30 @@ def _write_increment(session: Session, plan: Plan) -> None:
 def _write_zone(session: Session, plan: Plan, reading: Reading) -> None:
     """Write a zone, from the file that is there if that is of the same past."""
     zone = session.get_one(Zone, plan.zone_id)
-    base = None if plan.anew else opened(session, zone, plan.identity.zone, plan.path, rules_of(reading))
+    base = None if plan.anew else opened(session, zone, plan.identity.zone, plan.path, rules_of(reading, zone))
     if base is not None and _is_far_from(session, base, plan.identity):
         base = None
-    past = ZonePast(zone.id, reading, None if base is None else base.serials)
+    table = table_of(zone.name)
+    past = ZonePast(zone, reading, None if base is None else base.serials)
     past.catch_up(session, zone, plan.identity.release_id)
     with SnapshotWriter(plan.path, plan.identity) as writer:
         if base is None:
-            for chunk in render(rules_of_release(session, plan.identity.release_id), plan.identity.zone):
+            for chunk in render(rules_of_release(session, plan.identity.release_id, table=table), plan.identity.zone):
                 writer.add(chunk)
         else:
-            changes = stream_changes(session, base.identity.release_id, plan.identity.release_id)
+            changes = stream_changes(session, base.identity.release_id, plan.identity.release_id, table)
             _write_changed(writer, base, changes)
         writer.finish(past.known)
     log.info("zone %s: snapshot of serial %d written", zone.name, plan.identity.serial)
 
 
-def rules_of(reading: Reading) -> RulesOf:
-    """What a file asks for the rules of a chunk that is damaged."""
+def rules_of(reading: Reading, zone: Zone) -> RulesOf:
+    """What the file of a zone asks for the rules of a chunk that is damaged."""
+    table = table_of(zone.name)
 
     def rules(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
         with reading() as session:
-            return list(rules_of_release(session, release_id, first_key, past_key))
+            return list(rules_of_release(session, release_id, first_key, past_key, table=table))
 
     return rules
 
@@ -140,7 +143,8 @@ def _is_far_from(session: Session, base: Snapshot, wanted: Identity) -> bool:
     if base.identity.release_id > wanted.release_id:
         return True
     most = int(ALMOST_ALL * sum(base.index.names)) + 1
-    return rows_between(session, base.identity.release_id, wanted.release_id, most) >= most
+    table = table_of(wanted.zone.origin)
+    return rows_between(session, base.identity.release_id, wanted.release_id, most, table) >= most
 
 
 def _write_changed(writer: SnapshotWriter, base: Snapshot, changes: Iterable[Change]) -> None:

@@ -19,7 +19,7 @@ from app.errors import NotFound
 from app.publication import holders, zones
 from app.publication.again import Again
 from app.publication.models import Zone
-from app.publication.store import rules_of_release
+from app.publication.store import rules_of_release, table_of
 from resolver_policy import formats, wire
 from resolver_policy.actions import parse_action
 from resolver_policy.formats import Contents, Format
@@ -72,7 +72,7 @@ def octets(
 ) -> Iterator[bytes]:
     """An export, in pieces; raises PolicyError where the format cannot hold the zone."""
     described = wire.Zone(zone.name, parse_action(zone.action), soa)
-    rules = Again(lambda: rules_of_release(session, release_id))
+    rules = Again(lambda: rules_of_release(session, release_id, table=table_of(zone.name)))
     return chosen.render(Contents(described, serial, rules, Again(lambda: holders.in_force(session))))
 
 

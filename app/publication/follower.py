@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.publication import zones
+from app.publication import layering, zones
 from app.publication.builder import Builder
 from app.publication.building import identity, opened, rules_of
 from app.publication.increments import Increments
@@ -21,7 +21,15 @@ from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
 from app.publication.plan import Plan
 from app.publication.snapshot import Identity, Snapshot, Stored
-from app.publication.store import Reading, changes_between, rows_between, rules_of_release, spans_of
+from app.publication.store import (
+    Reading,
+    changes_between,
+    rows_between,
+    rules_of_release,
+    spans_of,
+    table_of,
+)
+from app.publication.zones import Layer
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
@@ -133,14 +141,17 @@ class Follower:
     def _newer(self, session: Session, zone: Zone, newest: Release, *, has_new_file: bool) -> Held | None:
         held = self._held.get(zone.name)
         rendered = wire.Zone(zone.name, parse_action(zone.action), self._soa)
-        wanted = identity(session, zone, rendered, newest.id)
+        now = zones.at_release(session, zone, newest.id)
+        wanted = None if now is None else identity(session, zone, rendered, now.release_id)
         shown = self._marks.highest(zone.name) if held is None else self._marks.own(zone.name)
         if wanted is None or wanted.serial < shown:
             return held
         newer = self._forward(session, zone, held, newest.id) if held is not None else None
         if newer is None or has_new_file:
             newer = self._from_file(session, zone, wanted, newer, shown)
-        if newer is None and (newest.names <= SMALL or (held is None and self._builder.has_failed(zone.name))):
+        if newer is None and (
+            _is_small(session, zone, newest) or (held is None and self._builder.has_failed(zone.name))
+        ):
             newer = self._rendered(session, zone, wanted)
         if newer is None or newer.identity != wanted or newer.wants_a_file:
             anew = newer is not None and newer.is_damaged
@@ -161,7 +172,7 @@ class Follower:
             to = identity(session, zone, at.zone, release_id)
             if to is None or not _is_small_step(session, at, to):
                 break
-            changes = changes_between(session, at.release_id, release_id)
+            changes = changes_between(session, at.release_id, release_id, table_of(zone.name))
             version, at = version.changed(changes, to.serial), to
             if isinstance(version.past, ZonePast):
                 version.past.grow(release_id, to.serial, spans_of(changes))
@@ -169,14 +180,14 @@ class Follower:
 
     def _from_file(self, session: Session, zone: Zone, wanted: Identity, held: Held | None, shown: int) -> Held | None:
         """What the file of a zone and the changes since add up to, unless that is older than what is held or shown."""
-        file = opened(session, zone, wanted.zone, self._path(zone.name), rules_of(self._reading))
+        file = opened(session, zone, wanted.zone, self._path(zone.name), rules_of(self._reading, zone))
         if file is None:
             return held
-        past = ZonePast(zone.id, self._reading, file.serials, self._increments)
+        past = ZonePast(zone, self._reading, file.serials, self._increments)
         past.catch_up(session, zone, wanted.release_id)
         at, version = file.identity, ZoneVersion.of(file.ranges(), wanted.zone, file.identity.serial, past)
         if at.release_id < wanted.release_id and _is_small_step(session, at, wanted):
-            changes = changes_between(session, at.release_id, wanted.release_id)
+            changes = changes_between(session, at.release_id, wanted.release_id, table_of(zone.name))
             at, version = wanted, version.changed(changes, wanted.serial)
         if version.serial < (shown if held is None else held.version.serial):
             return held
@@ -187,9 +198,9 @@ class Follower:
 
     def _rendered(self, session: Session, zone: Zone, wanted: Identity) -> Held:
         """The whole zone from the database, in memory."""
-        past = ZonePast(zone.id, self._reading, increments=self._increments)
+        past = ZonePast(zone, self._reading, increments=self._increments)
         past.catch_up(session, zone, wanted.release_id)
-        rules = rules_of_release(session, wanted.release_id)
+        rules = rules_of_release(session, wanted.release_id, table=table_of(zone.name))
         version = ZoneVersion.from_rules(rules, wanted.zone, wanted.serial, past)
         log.info("zone %s at serial %d: %d names", zone.name, version.serial, version.names)
         return Held(version, wanted)
@@ -207,4 +218,12 @@ class Follower:
 
 def _is_small_step(session: Session, at: Identity, to: Identity) -> bool:
     """Whether what changed from one release to another may be held in memory here."""
-    return rows_between(session, at.release_id, to.release_id, MOST_ROWS + 1) <= MOST_ROWS
+    table = table_of(to.zone.origin)
+    return rows_between(session, at.release_id, to.release_id, MOST_ROWS + 1, table) <= MOST_ROWS
+
+
+def _is_small(session: Session, zone: Zone, newest: Release) -> bool:
+    """Whether a zone is rendered here; an `urgent` one nearly always is, whatever the size of the others."""
+    if zones.layer_of(zone.name) is Layer.URGENT:
+        return layering.counts(session)[0] <= SMALL
+    return newest.names <= SMALL

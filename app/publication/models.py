@@ -82,3 +82,54 @@ class RuleSpan(Base):
     to_release: Mapped[int | None]
     own: Mapped[int] = mapped_column(SmallInteger)
     wild: Mapped[int] = mapped_column(SmallInteger)
+
+
+class UrgentSpan(Base):
+    """The same for what `urgent` zones hold in front of their bases (`resolver_policy.layers`)."""
+
+    __tablename__ = "urgent_spans"
+    __table_args__ = (
+        Index("ix_urgent_spans_from_release", "from_release"),
+        Index(
+            "ix_urgent_spans_to_release",
+            "to_release",
+            sqlite_where=text("to_release IS NOT NULL"),
+            postgresql_where=text("to_release IS NOT NULL"),
+        ),
+        Index(
+            "uq_urgent_spans_head",
+            "key",
+            unique=True,
+            sqlite_where=text("to_release IS NULL"),
+            postgresql_where=text("to_release IS NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    from_release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    to_release: Mapped[int | None]
+    own: Mapped[int] = mapped_column(SmallInteger)
+    wild: Mapped[int] = mapped_column(SmallInteger)
+
+
+Spans = type[RuleSpan] | type[UrgentSpan]
+
+
+class BaseRow(Base):
+    """A base: a state of the policy that `base` zones hold, asked for, then cut at a release.
+
+    It is live (`urgent` makes up for what changed since) until `dropped_release_id`. `spent_at` is when it was found
+    that no server needs it any more, `late_at` when it was written down that servers keep it from that.
+    """
+
+    __tablename__ = "bases"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    asked_at: Mapped[dt.datetime]
+    reason: Mapped[str] = mapped_column(Text)
+    release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"), unique=True)
+    cut_at: Mapped[dt.datetime | None]
+    late_at: Mapped[dt.datetime | None]
+    spent_at: Mapped[dt.datetime | None]
+    dropped_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.publication.increments import Increments
-from app.publication.models import RuleSpan, Zone, ZoneSerial
+from app.publication.models import Spans, Zone, ZoneSerial
 from app.publication.snapshot import Identity, Serials
-from app.publication.store import Reading, changes_between
+from app.publication.store import Reading, changes_between, table_of
 from resolver_policy import wire
 from resolver_policy.delta import Change
 from resolver_policy.wire import Body
@@ -28,9 +28,10 @@ class ZonePast:
     """The serials of one zone since its epoch, 24 octets each; as it only grows, all versions may hold the same one."""
 
     def __init__(
-        self, zone_id: int, reading: Reading, known: Serials | None = None, increments: Increments | None = None
+        self, zone: Zone, reading: Reading, known: Serials | None = None, increments: Increments | None = None
     ) -> None:
-        self._zone_id = zone_id
+        self._zone_id = zone.id
+        self._table = table_of(zone.name)
         self._reading = reading
         self._increments = increments
         self.known = known or Serials.none()
@@ -39,14 +40,19 @@ class ZonePast:
         """Add every serial since the last that is known, or the epoch, up to a release; rows are counted, not read."""
         releases = self.known.releases
         first_id = releases[-1] + 1 if releases else zone.epoch_release_id
-        counts = _rows_of_releases(session, max(first_id - 1, zone.epoch_release_id), newest_id)
+        counts = iter(_rows_of_releases(session, max(first_id - 1, zone.epoch_release_id), newest_id, self._table))
+        rows, counted = next(counts, None), 0
         steps = select(ZoneSerial.release_id, ZoneSerial.serial).where(
             ZoneSerial.zone_id == zone.id,
             ZoneSerial.release_id >= first_id,
             ZoneSerial.release_id <= newest_id,
         )
         for release_id, serial in session.execute(steps.order_by(ZoneSerial.release_id)):
-            self.grow(release_id, serial, counts[release_id])
+            while rows is not None and rows[0] <= release_id:  # a zone may have no serial in some releases
+                counted += rows[1]
+                rows = next(counts, None)
+            self.grow(release_id, serial, counted)
+            counted = 0
 
     def grow(self, release_id: int, serial: int, rows: int) -> None:
         """Add a release with so many spans that began or ended; one that is there already changes nothing."""
@@ -71,7 +77,7 @@ class ZonePast:
             with self._reading() as session:
                 if not self._is_still_so(session, (first, last)):
                     return None
-                return changes_between(session, self.known.releases[first], self.known.releases[last])
+                return changes_between(session, self.known.releases[first], self.known.releases[last], self._table)
         except SQLAlchemyError:
             log.exception("the changes from serial %d to %d cannot be read", older, newer)
             return None
@@ -104,12 +110,12 @@ class ZonePast:
         return place if place < len(serials) and serials[place] == serial else None
 
 
-def _rows_of_releases(session: Session, after: int, newest_id: int) -> Counter[int]:
-    """How many rows each release changed: spans that began with it and spans that ended."""
+def _rows_of_releases(session: Session, after: int, newest_id: int, table: Spans) -> list[tuple[int, int]]:
+    """How many rows each release changed, oldest first: spans that began with it and spans that ended."""
     counts: Counter[int] = Counter()
-    for column in (RuleSpan.from_release, RuleSpan.to_release):
+    for column in (table.from_release, table.to_release):
         query = select(column, func.count()).where(column > after, column <= newest_id).group_by(column)
         for release_id, rows in session.execute(query):
             assert release_id is not None
             counts[release_id] += rows
-    return counts
+    return sorted(counts.items())

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.journal.models import JournalHead
-from app.publication import acts, digest, spans, zones
+from app.publication import acts, digest, layering, spans, zones
 from app.publication.acts import Act
 from app.publication.making import Making
 from app.publication.marks import Marks
@@ -116,7 +116,7 @@ class Publisher:
         if self.is_prepared:
             return True
         with self._database.read() as session:
-            return bool(self._small(session))
+            return bool(self._small(session)) or layering.is_due(session)
 
     def _find_work(self) -> None:
         """Sweep what was written for a release that never came out, or begin the next large one: lifts come first."""
@@ -152,7 +152,7 @@ class Publisher:
                 with self._database.write() as session:
                     self._give_up_if_void(session)
                     small = _share(self._small(session), most)
-                    written = self._write_small(session, small, now)
+                    written = self._write_small(session, small, now, even_unchanged=layering.is_due(session))
                 break
             except TooMuch:
                 most = sum(act.size for act in small) // 2
@@ -240,9 +240,11 @@ class Publisher:
             rules_sum=rules_sum,
             events_until=session.scalars(select(JournalHead.size)).one(),
         )
+        layering.keep_up(session, release_id)
         session.add(release)
         session.flush()
-        serials = zones.assign_serials(session, release, self._marks, now)
+        serials = zones.assign_serials(session, release, self._marks, now, as_base=layering.is_asked(session))
+        layering.note(session, release, serials, now)
         log.info("release %d: %d names, %d records, serials %s", release_id, totals.names, totals.records, serials)
         return serials
 

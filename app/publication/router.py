@@ -11,9 +11,9 @@ from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
 from app.deps import SessionDep
 from app.errors import Gone, NotFound
 from app.journal.actor import Actor
-from app.publication import export, zones
+from app.publication import export, layering, zones
 from app.publication.models import Release, Zone
-from app.publication.store import changes_between
+from app.publication.store import changes_between, table_of
 from app.settings import Settings
 from resolver_policy import formats, names, wire
 from resolver_policy.actions import Action, parse_action, target_of
@@ -33,7 +33,8 @@ FormatName = Annotated[str, Path(description=f"The format, and what it cannot sa
 @router.get("", summary="The zones that are published")
 def list_zones(actor: Reader, session: SessionDep) -> dict[str, Any]:
     newest = _head(session)
-    return {"items": [_document(session, zone, newest) for zone in zones.active(session)], "next": None}
+    found = [_document(session, zone, newest) for zone in zones.active(session)]
+    return {"items": [each for each in found if each["serial"]], "next": None}
 
 
 @router.get("/{zone}", summary="One zone: serial, counts, digest")
@@ -53,12 +54,14 @@ def read_changes(
     older = zones.release_of(session, row, since)
     if older is None or older < row.epoch_release_id:
         raise Gone(f"{zone} has no increment from serial {since}: fetch the whole zone")
-    changes = changes_between(session, older, newest.id)
+    now = zones.at_release(session, row, newest.id)
+    assert now is not None
+    changes = changes_between(session, older, now.release_id, table_of(row.name))
     action = parse_action(row.action)
     return {
         "zone": row.name,
         "from": since,
-        "to": zones.last_serial(session, row),
+        "to": now.serial,
         "removed": [line for change in changes for line in _records(action, change.key, change.old, change.new)],
         "added": [line for change in changes for line in _records(action, change.key, change.new, change.old)],
     }
@@ -98,14 +101,23 @@ def _head(session: Session) -> Release:
 
 
 def _document(session: Session, zone: Zone, newest: Release) -> dict[str, Any]:
+    """A zone as it now is: a `base` as it was cut. Nothing but its name where it has no serial yet."""
+    layer = zones.layer_of(zone.name)
+    at = zones.at_release(session, zone, newest.id)
+    if at is None:
+        return {"zone": zone.name, "layer": layer, "serial": None}
+    release = session.get_one(Release, at.release_id)
+    urgent = layering.contents(session) if layer is zones.Layer.URGENT else None
+    names_, rules, digest = urgent or (release.names, release.rules, release.digest)
     return {
         "zone": zone.name,
+        "layer": layer,
         "action": zone.action,
-        "serial": zones.last_serial(session, zone),
-        "names": newest.names,
-        "rules": newest.rules,
-        "digest": "sha256:" + newest.digest.hex(),
-        "published_at": newest.published_at,
+        "serial": at.serial,
+        "names": names_,
+        "rules": rules,
+        "digest": "sha256:" + digest.hex(),
+        "published_at": release.published_at,
     }
 
 

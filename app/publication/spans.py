@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.db import Database, insert_tuples, rows_changed
 from app.orders import targets
 from app.publication.digest import sum_of
-from app.publication.models import Release, RuleSpan
+from app.publication.models import Release, RuleSpan, Spans
 from app.publication.store import stood_in
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 
@@ -46,15 +46,15 @@ class Totals:
         self.rules_sum += sum_of(changes)
 
 
-def write(session: Session, changes: Sequence[Change], release_id: int) -> None:
+def write(session: Session, changes: Sequence[Change], release_id: int, table: Spans = RuleSpan) -> None:
     """Write what a release changes of what was written last; what it wrote before for a name gives way."""
     ended = [{"ended": change.key} for change in changes if change.old != EMPTY_RULE]
     if ended:
-        here = RuleSpan.key == bindparam("ended")
+        here = table.key == bindparam("ended")
         execute = session.connection().execute
-        execute(delete(RuleSpan).where(here, RuleSpan.from_release == release_id), ended)
-        execute(update(RuleSpan).where(here, RuleSpan.to_release.is_(None)).values(to_release=release_id), ended)
-    _insert(session, changes, release_id)
+        execute(delete(table).where(here, table.from_release == release_id), ended)
+        execute(update(table).where(here, table.to_release.is_(None)).values(to_release=release_id), ended)
+    _insert(session, changes, release_id, table=table)
 
 
 def write_beneath(session: Session, changes: Sequence[Change], release_id: int, later: int) -> list[Change]:
@@ -100,9 +100,15 @@ def _swept(database: Database, undo: Delete | Update) -> int:
         return rows_changed(session, undo)
 
 
-def _insert(session: Session, changes: Iterable[Change], release_id: int, to_release: int | None = None) -> None:
+def _insert(
+    session: Session,
+    changes: Iterable[Change],
+    release_id: int,
+    to_release: int | None = None,
+    table: Spans = RuleSpan,
+) -> None:
     rows = [(key, release_id, to_release, int(new[0]), int(new[1])) for key, _, new in changes if new != EMPTY_RULE]
-    insert_tuples(session, RuleSpan, COLUMNS, rows)
+    insert_tuples(session, table, COLUMNS, rows)
 
 
 def _records(rule: Rule) -> int:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.orders import targets
 from app.orders.models import Order, OrderKind, TargetRow
-from app.publication.models import RuleSpan
-from resolver_policy import names
+from app.publication.models import RuleSpan, Spans, UrgentSpan
+from resolver_policy import layers, names
 from resolver_policy.delta import EMPTY_RULE, Change, Rule, differences
 from resolver_policy.rules import Cell, Stretch, together
 from resolver_policy.targets import Decision, Match
@@ -182,43 +182,56 @@ class DatabaseRules:
             raise TooMuch
 
 
-def rules_written_last(session: Session, keys: Sequence[str]) -> dict[str, Rule]:
+def table_of(zone: str) -> Spans:
+    """Where the rules of a zone are kept, by its name."""
+    return UrgentSpan if zone.startswith(layers.URGENT) else RuleSpan
+
+
+def rules_written_last(session: Session, keys: Sequence[str], table: Spans = RuleSpan) -> dict[str, Rule]:
     """The rules of some names as they were written last."""
     found: dict[str, Rule] = {}
     for batch in targets.batches(keys):
-        found.update(_rules(session, _spans().where(RuleSpan.key.in_(batch), RuleSpan.to_release.is_(None))))
+        found.update(_rules(session, _spans(table).where(table.key.in_(batch), table.to_release.is_(None))))
     return found
 
 
 def rules_of_release(
-    session: Session, release_id: int, first_key: str = "", past_key: str | None = None
+    session: Session, release_id: int, first_key: str = "", past_key: str | None = None, *, table: Spans = RuleSpan
 ) -> Iterator[tuple[str, Rule]]:
     """All rules as they stood in a release, in key order, streamed; or those from a key on and before another."""
-    query = _spans().where(stood_in(release_id), RuleSpan.key >= first_key)
-    return _rules(session, (query if past_key is None else query.where(RuleSpan.key < past_key)).order_by(RuleSpan.key))
+    query = _spans(table).where(stood_in(release_id, table), table.key >= first_key)
+    return _rules(session, (query if past_key is None else query.where(table.key < past_key)).order_by(table.key))
 
 
-def changes_between(session: Session, older: int, newer: int) -> list[Change]:
+def changes_between(session: Session, older: int, newer: int, table: Spans = RuleSpan) -> list[Change]:
     """What differs between two releases, in key order; its cost follows what happened between them."""
-    old, new = _ends(older, newer)
+    old, new = _ends(older, newer, table)
     before, after = dict(_rules(session, old)), dict(_rules(session, new))
     pairs = ((key, before.get(key, EMPTY_RULE), after.get(key, EMPTY_RULE)) for key in sorted({*before, *after}))
     return [Change(key, old, new) for key, old, new in pairs if old != new]
 
 
-def stream_changes(session: Session, older: int, newer: int) -> Iterator[Change]:
+def stream_changes(session: Session, older: int, newer: int, table: Spans = RuleSpan) -> Iterator[Change]:
     """The same in steps, for so many that they should not be in memory at once: the database sorts them."""
-    old, new = (query.order_by(RuleSpan.key) for query in _ends(older, newer))
+    old, new = (query.order_by(table.key) for query in _ends(older, newer, table))
     return differences(_rules(session, old), _rules(session, new))
 
 
-def rows_between(session: Session, older: int, newer: int, most: int) -> int:
+def rows_between(session: Session, older: int, newer: int, most: int, table: Spans = RuleSpan) -> int:
     """How many spans began or ended after one release and up to another, counted no further than `most` each."""
     count = 0
-    for column in (RuleSpan.from_release, RuleSpan.to_release):
-        found = select(RuleSpan.key).where(column > older, column <= newer).limit(most).subquery()
+    for column in (table.from_release, table.to_release):
+        found = select(table.key).where(column > older, column <= newer).limit(most).subquery()
         count += session.execute(select(func.count()).select_from(found)).scalar_one()
     return count
+
+
+def rows_in_subtrees(
+    session: Session, one: str, many: str, roots: Sequence[str], parameters: Mapping[str, object]
+) -> Iterable[Sequence[Any]]:
+    """The rows of whole subtrees, streamed: by a query for one, or for several, as those above."""
+    stretches = [Stretch(root, root) for root in roots]
+    return _rows_of(session, one, many, stretches, _bounds(stretches) | dict(parameters))
 
 
 def spans_of(changes: Iterable[Change]) -> int:
@@ -226,25 +239,25 @@ def spans_of(changes: Iterable[Change]) -> int:
     return sum((old != EMPTY_RULE) + (new != EMPTY_RULE) for _, old, new in changes)
 
 
-def _ends(older: int, newer: int) -> tuple[Select[str, int, int], Select[str, int, int]]:
+def _ends(older: int, newer: int, table: Spans) -> tuple[Select[str, int, int], Select[str, int, int]]:
     """What stood in one release and no longer in another, and what stood in that and not yet in the first."""
     return (
-        _spans().where(RuleSpan.to_release > older, RuleSpan.to_release <= newer, RuleSpan.from_release <= older),
-        _spans().where(RuleSpan.from_release > older, RuleSpan.from_release <= newer, _still_in(newer)),
+        _spans(table).where(table.to_release > older, table.to_release <= newer, table.from_release <= older),
+        _spans(table).where(table.from_release > older, table.from_release <= newer, _still_in(newer, table)),
     )
 
 
-def stood_in(release_id: int) -> ColumnElement[bool]:
+def stood_in(release_id: int, table: Spans = RuleSpan) -> ColumnElement[bool]:
     """Restricts a query of spans to those that stood in a release."""
-    return and_(RuleSpan.from_release <= release_id, _still_in(release_id))
+    return and_(table.from_release <= release_id, _still_in(release_id, table))
 
 
-def _still_in(release_id: int) -> ColumnElement[bool]:
-    return RuleSpan.to_release.is_(None) | (RuleSpan.to_release > release_id)
+def _still_in(release_id: int, table: Spans) -> ColumnElement[bool]:
+    return table.to_release.is_(None) | (table.to_release > release_id)
 
 
-def _spans() -> Select[str, int, int]:
-    return select(RuleSpan.key, RuleSpan.own, RuleSpan.wild)
+def _spans(table: Spans = RuleSpan) -> Select[str, int, int]:
+    return select(table.key, table.own, table.wild)
 
 
 def _rules(session: Session, query: Select[str, int, int]) -> Iterator[tuple[str, Rule]]:

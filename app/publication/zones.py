@@ -1,7 +1,9 @@
 """Zones as configured, and the serials they give to releases."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import groupby
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,14 +16,51 @@ from app.orders import targets
 from app.publication.marks import Marks
 from app.publication.models import Release, Zone, ZoneSerial
 from app.settings import ZoneSetting
-from resolver_policy import names
-from resolver_policy.actions import Action
+from resolver_policy import layers, names
+from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
 from resolver_policy.serial import HALF, HIGHEST, next_serial
 from resolver_policy.targets import Decision
 
 SERIALS_KEPT = 2**24
 """Serials that a floor must leave: one a second for half a year, without a break."""
+
+
+class Layer(StrEnum):
+    """What a zone is: all of the policy at once, an earlier state of it, or what stands in front of that."""
+
+    FULL = "full"
+    BASE = "base"
+    URGENT = "urgent"
+
+
+def layer_of(name: str) -> Layer:
+    """What a zone is, by its name: settings name no zone so that it could be mistaken."""
+    if name.startswith(layers.BASE):
+        return Layer.BASE
+    return Layer.URGENT if name.startswith(layers.URGENT) else Layer.FULL
+
+
+def without_layer(name: str) -> str:
+    """The zone that a layer belongs to; itself for any other."""
+    return name if layer_of(name) is Layer.FULL else name.partition(".")[2]
+
+
+def with_layers(settings: Iterable[ZoneSetting]) -> list[ZoneSetting]:
+    """Zones, and behind each its layers, in the order in which a resolver lists them."""
+    return [each._replace(name=prefix + each.name) for each in settings for prefix in ("", layers.URGENT, layers.BASE)]
+
+
+def publish_layers(session: Session, now: dt.datetime) -> bool:
+    """Let every zone have layers, from the next release on; False where they have them already."""
+    full = [ZoneSetting(zone.name, parse_action(zone.action)) for zone in active(session)]
+    wanted = with_layers(each for each in full if layer_of(each.name) is Layer.FULL)
+    newest = head(session)
+    next_release = 1 if newest is None else newest.id + 1
+    known = {zone.name: zone for zone in session.scalars(select(Zone))}
+    changed = [_configure_one(session, known.get(each.name), each, next_release, now) for each in wanted]
+    session.flush()
+    return any(changed)
 
 
 def active(session: Session) -> Sequence[Zone]:
@@ -54,14 +93,37 @@ def release_of(session: Session, zone: Zone, serial: int) -> int | None:
     return session.scalar(query)
 
 
-def assign_serials(session: Session, release: Release, marks: Marks, now: dt.datetime) -> dict[str, int]:
-    """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor."""
+def at_release(session: Session, zone: Zone, release_id: int) -> ZoneSerial | None:
+    """What a zone was in a release: its serial, and the release that has its rules; None before its first."""
+    query = select(ZoneSerial).where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id <= release_id)
+    return session.scalars(query.order_by(ZoneSerial.release_id.desc()).limit(1)).one_or_none()
+
+
+def assign_serials(
+    session: Session, release: Release, marks: Marks, now: dt.datetime, *, as_base: bool = False
+) -> dict[str, int]:
+    """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor.
+
+    A zone and its layers have one between them. A `base` has it where the release is cut `as_base`, or has to be since
+    the zone is new, or begins an epoch.
+    """
     serials = {}
-    for zone in active(session):
-        serial = next_serial(last_serial(session, zone), marks.highest(zone.name), zone.floor, int(now.timestamp()))
-        session.add(ZoneSerial(zone_id=zone.id, release_id=release.id, serial=serial))
-        serials[zone.name] = serial
+    ordered = sorted(active(session), key=lambda zone: without_layer(zone.name))
+    for _, family in groupby(ordered, key=lambda zone: without_layer(zone.name)):
+        together = list(family)
+        previous = max(last_serial(session, zone) for zone in together)
+        shown, floor = (max(each) for each in zip(*((marks.highest(z.name), z.floor) for z in together), strict=True))
+        serial = next_serial(previous, shown, floor, int(now.timestamp()))
+        for zone in together:
+            if as_base or layer_of(zone.name) is not Layer.BASE or _has_to_begin(session, zone, release.id):
+                session.add(ZoneSerial(zone_id=zone.id, release_id=release.id, serial=serial))
+                serials[zone.name] = serial
     return serials
+
+
+def _has_to_begin(session: Session, zone: Zone, release_id: int) -> bool:
+    last = at_release(session, zone, release_id)
+    return last is None or last.release_id < zone.epoch_release_id
 
 
 def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, now: dt.datetime) -> bool:
@@ -73,6 +135,8 @@ def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, n
     newest = head(session)
     next_release = 1 if newest is None else newest.id + 1
     known = {zone.name: zone for zone in session.scalars(select(Zone))}
+    if any(layer_of(zone.name) is not Layer.FULL and zone.retired_at is None for zone in known.values()):
+        settings = with_layers(settings)
     changed = [_configure_one(session, known.get(each.name), each, next_release, now) for each in settings]
     _retire(session, known, {each.name for each in settings}, now)
     session.flush()

@@ -13,7 +13,8 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.settings import Endpoint, Settings, ZoneSetting, parse_endpoint
-from app.subscribers import keys
+from app.subscribers import keys, layered
+from app.subscribers.layered import ChangeSubscriber
 from app.subscribers.queries import live_by_name
 from app.subscribers.snippets import SNIPPETS
 from app.subscribers.snippets.snippet import Facts, Release, Snippet, dotted
@@ -28,7 +29,7 @@ _RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]+)*(?:[-+~].*)?")
 class PrintConfig:
     """Which text: `release` as the software says it, default Debian 12's; `zone` default the first one that is
     published; `part` default the whole; `relay` the software that stands in front of the resolver, which itself
-    listens at `resolver`, HOST:PORT."""
+    listens at `resolver`, HOST:PORT; `layers` for the zone in layers, which it takes from then on."""
 
     name: str
     software: str
@@ -37,6 +38,7 @@ class PrintConfig:
     part: str | None = None
     relay: str | None = None
     resolver: str = RESOLVER
+    layers: bool = False
 
 
 def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetime, *, settings: Settings) -> str:
@@ -47,7 +49,7 @@ def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetim
     address of ours is known that a resolver could ask, or the secret cannot be opened.
     """
     snippet = _snippet(command.software)
-    row = live_by_name(session, command.name)
+    row = live_by_name(session, command.name, lock=command.layers)
     tsig = keys.opened(session, row, settings.secret_key_path)
     if row.keyed and tsig is None:
         raise Conflict(f"{row.name} has to sign and has no key: `pulih subscriber rotate-key {row.name}`")
@@ -64,10 +66,13 @@ def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetim
         release=_release(snippet, command.release),
         resolver=parse_endpoint(command.resolver),
         relay=_relay(snippet, command.relay),
+        layers=command.layers,
     )
     objection = snippet.objection(facts)
     if objection is not None:
         raise Conflict(objection)
+    if command.layers and not row.layered:
+        layered.change(session, actor, ChangeSubscriber(row.name, layers=True), now)
     text = _part(snippet, command.part, facts)
     printed = {
         "subscriber": row.name,
@@ -75,6 +80,7 @@ def config(session: Session, actor: Actor, command: PrintConfig, now: dt.datetim
         "zone": facts.zone,
         "key": facts.tsig.name if facts.tsig is not None and facts.tsig.name in text else None,
         "part": command.part or "whole",
+        "layers": command.layers,
     }
     append(session, actor, Entry(EventType.SUBSCRIBER_CONFIG_PRINTED, printed), now)
     return text

@@ -45,12 +45,13 @@ class NotifyTarget:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An ISP: from where it asks, where it is notified, and whether it must sign."""
+    """An ISP: from where it asks, where it is notified, whether it must sign, and whether it takes layers."""
 
     name: str
     networks: tuple[Network, ...]
     targets: tuple[NotifyTarget, ...]
     keyed: bool
+    layered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +119,5 @@ def _subscriber(row: SubscriberRow) -> Subscriber:
         networks=tuple(ip_network(text) for text in json.loads(row.addresses)),
         targets=tuple(NotifyTarget(target.host, target.port) for target in targets),
         keyed=row.keyed,
+        layered=row.layered,
     )

@@ -3,12 +3,14 @@
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.publication import zones
 from app.publication.models import Release, Zone, ZoneSerial
+from app.publication.zones import Layer
 from app.subscribers import queries, standing
 from app.subscribers.models import Delivery, SubscriberRow
 from app.subscribers.pending import Pending, pending
@@ -22,6 +24,14 @@ class Behind:
     serials: int
     since: dt.datetime | None
     seconds: int
+
+
+class _Published(NamedTuple):
+    """A zone, the serial that it now has, and since when."""
+
+    row: Zone
+    serial: int
+    published_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +62,7 @@ class Lag:
         self._after = overdue_after
         self._with_names = with_names
         self._head = zones.head(session)
-        active = [] if self._head is None else zones.active(session)
-        self._zones = {zone.name: (zone, zones.last_serial(session, zone)) for zone in active}
+        self._zones = {} if self._head is None else _published(session, self._head)
         self._behind: dict[tuple[str, int], Behind] = {}
         self._pending: dict[int, Pending] = {}
 
@@ -82,10 +91,10 @@ class Lag:
                 owed=may_take and (not took or zone in took),
             )
             for zone in self._zones
+            if row.layered or zone in took or zones.layer_of(zone) is Layer.FULL
         ]
 
     def _standing(self, row: SubscriberRow, zone: str, deliveries: Sequence[Delivery], *, owed: bool) -> Standing:
-        assert self._head is not None
         has = standing.has_of([standing.server_of(each) for each in deliveries], self.now)
         release = None if has is None else has.release
         behind = None if release is None else self._distance(zone, release)
@@ -93,14 +102,18 @@ class Lag:
         late = owed and lacks_since is not None and self.now - lacks_since > self._after
         return Standing(
             zone,
-            self._zones[zone][1],
-            self._head.published_at,
+            self._zones[zone].serial,
+            self._zones[zone].published_at,
             tuple(deliveries),
             has,
             behind,
-            self.pending(release) if release is not None and self._with_names else None,
+            self.pending(release) if release is not None and self._names_matter(zone) else None,
             lacks_since if late else None,
         )
+
+    def _names_matter(self, zone: str) -> bool:
+        """What a base lacks stands in front of it: whoever has `urgent` of a release answers by that release."""
+        return self._with_names and zones.layer_of(zone) is not Layer.BASE
 
     def pending(self, release: int) -> Pending:
         """What whoever has a release still blocks, and does not yet block."""
@@ -111,7 +124,7 @@ class Lag:
 
     def _distance(self, zone: str, release: int) -> Behind:
         if (zone, release) not in self._behind:
-            self._behind[zone, release] = self._measured(self._zones[zone][0], release)
+            self._behind[zone, release] = self._measured(self._zones[zone].row, release)
         return self._behind[zone, release]
 
     def _measured(self, zone: Zone, release: int) -> Behind:
@@ -123,6 +136,15 @@ class Lag:
         )
         count, since = self._session.execute(query).one()
         return Behind(count, since, 0 if since is None else max(0, int((self.now - since).total_seconds())))
+
+
+def _published(session: Session, head: Release) -> dict[str, _Published]:
+    found = ((zone, zones.at_release(session, zone, head.id)) for zone in zones.active(session))
+    return {
+        zone.name: _Published(zone, at.serial, session.get_one(Release, at.release_id).published_at)
+        for zone, at in found
+        if at is not None
+    }
 
 
 def _lacks_since(row: SubscriberRow, has: Has | None, behind: Behind | None) -> dt.datetime | None:

@@ -10,7 +10,11 @@ from app.orders.models import RowId
 
 
 class SubscriberRow(Base):
-    """An ISP. `addresses` and `notify` are JSON lists of CIDR ranges and HOST:PORT."""
+    """An ISP. `addresses` and `notify` are JSON lists of CIDR ranges and HOST:PORT.
+
+    `layered`: it takes the layers of a zone; `overrides`: it says that it answers by a policy of its own, so that it
+    must not. `settling` are the seconds for which a base may still be on its way behind its servers (null: as set).
+    """
 
     __tablename__ = "subscribers"
 
@@ -19,6 +23,9 @@ class SubscriberRow(Base):
     addresses: Mapped[str] = mapped_column(Text)
     notify: Mapped[str] = mapped_column(Text)
     keyed: Mapped[bool]
+    layered: Mapped[bool] = mapped_column(default=False)
+    overrides: Mapped[bool] = mapped_column(default=False)
+    settling: Mapped[int | None]
     created_at: Mapped[dt.datetime]
     removed_at: Mapped[dt.datetime | None]
 

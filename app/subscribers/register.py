@@ -18,7 +18,7 @@ from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.orders.models import Order
 from app.settings import Endpoint
-from app.subscribers import keys
+from app.subscribers import keys, layered
 from app.subscribers.directory import Network
 from app.subscribers.keys import Algorithm, Tsig
 from app.subscribers.models import SubscriberRow
@@ -34,12 +34,17 @@ RESERVED = frozenset({"me"})
 
 @dataclass(frozen=True, slots=True)
 class AddSubscriber:
-    """An ISP to take on: `addresses` are CIDR ranges, `notify` HOST:PORT; no algorithm: it asks unsigned."""
+    """An ISP to take on: `addresses` are CIDR ranges, `notify` HOST:PORT; no algorithm: it asks unsigned.
+
+    `layers`: it takes zones in layers; `overrides`: it says that it answers by a policy of its own.
+    """
 
     name: str
     addresses: tuple[str, ...]
     notify: tuple[str, ...] = ()
     algorithm: Algorithm | None = None
+    layers: bool = False
+    overrides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def add(
     row.addresses = json.dumps([str(network) for network in networks])
     row.notify = json.dumps([str(target) for target in targets])
     row.keyed = command.algorithm is not None
+    row.layered, row.overrides, row.settling = command.layers, command.overrides, None
+    layered.check(session, row, now)
     session.flush()
     tsig = None
     if command.algorithm is not None:
@@ -87,6 +94,8 @@ def add(
         "notify": json.loads(row.notify),
         "key": None if tsig is None else tsig.name,
         "algorithm": command.algorithm,
+        "layers": row.layered,
+        "overrides": row.overrides,
     }
     append(session, actor, Entry(EventType.SUBSCRIBER_ADDED, facts), now)
     return Added(row.name, tsig, token)
@@ -171,7 +180,7 @@ def _row(session: Session, name: str, now: dt.datetime) -> SubscriberRow:
     if row is not None and row.removed_at is None:
         raise Conflict(f"there is a subscriber {name} already: remove it first, or choose another name")
     if row is None:
-        row = SubscriberRow(name=name, addresses="[]", notify="[]", keyed=False)
+        row = SubscriberRow(name=name, addresses="[]", notify="[]", keyed=False, layered=False, overrides=False)
         session.add(row)
     row.created_at, row.removed_at = now, None
     return row

@@ -125,23 +125,19 @@ def counts(server: Server, now: dt.datetime) -> bool:
     return server.address != WHOLE and server.had_at is not None and now - server.had_at <= LIVE
 
 
-def lacking(session: Session, zone: str, release: int, now: dt.datetime) -> list[Server]:
-    """Every server that may be live and is not known to have a release of a zone, or a later one.
-
-    Also those that do not count for their subscriber: whoever may still answer by an older one is in it.
-    """
+def live(session: Session, zone: str, now: dt.datetime) -> list[Server]:
+    """Every server that may still answer by a zone, also one that does not count for its subscriber."""
     recent = select(Delivery.subscriber_id, Delivery.address).where(
         Delivery.zone == zone, Delivery.address != WHOLE, Delivery.asked_at >= now - LIVE
     )
-    live = {(id_, address) for id_, address in session.execute(recent)}
-    servers = present(session, {id_ for id_, _ in live})
-    return [
-        server
-        for server in servers
-        if server.zone == zone
-        and (server.subscriber_id, server.address) in live
-        and (server.release is None or server.release < release)
-    ]
+    places = {(id_, address) for id_, address in session.execute(recent)}
+    servers = present(session, {id_ for id_, _ in places})
+    return [each for each in servers if each.zone == zone and (each.subscriber_id, each.address) in places]
+
+
+def lacking(session: Session, zone: str, release: int, now: dt.datetime) -> list[Server]:
+    """Those of them that are not known to have a release of the zone, or a later one."""
+    return [each for each in live(session, zone, now) if each.release is None or each.release < release]
 
 
 def _grouped(servers: Iterable[Server]) -> Iterator[tuple[Slot, Iterator[Server]]]:

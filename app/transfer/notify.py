@@ -16,6 +16,7 @@ from typing import cast
 
 import dns.rcode
 
+from app.publication.zones import Layer, layer_of
 from app.subscribers.directory import Address, KnownKey, NotifyTarget, Subscriber
 from app.subscribers.sighting import DONE, Sighting, SightingKind
 from app.transfer import tsig
@@ -81,8 +82,12 @@ class Notifier:
             round_.add_done_callback(self._rounds.discard)
 
     async def _round(self, version: ZoneVersion) -> None:
-        """Begin with a few targets in each turn of the loop: signing for a thousand takes a while."""
-        subscribers = self.feed.directory.subscribers.values()
+        """Begin with a few targets in each turn of the loop: signing for a thousand takes a while.
+
+        Of layers only those are told that take some.
+        """
+        is_layer = layer_of(version.origin) is not Layer.FULL
+        subscribers = [each for each in self.feed.directory.subscribers.values() if each.layered or not is_layer]
         everyone = [(subscriber, target) for subscriber in subscribers for target in subscriber.targets]
         for number, (subscriber, target) in enumerate(everyone, 1):
             self._begin(subscriber, target, version)

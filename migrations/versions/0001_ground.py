@@ -288,6 +288,32 @@ REFUSALS = (
         "EXISTS (SELECT 1 FROM releases WHERE id >= NEW.from_release)",
         "nothing is added to what was published",
     ),
+    (
+        "urgent_spans_delete",
+        "urgent_spans",
+        "DELETE",
+        "EXISTS (SELECT 1 FROM releases WHERE id >= OLD.from_release)",
+        "what was published is kept for ever",
+    ),
+    (
+        "urgent_spans_update",
+        "urgent_spans",
+        "UPDATE",
+        (
+            "OLD.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= OLD.to_release)"
+            " OR NEW.to_release IS NOT NULL AND EXISTS (SELECT 1 FROM releases WHERE id >= NEW.to_release)"
+            " OR NEW.key <> OLD.key OR NEW.own <> OLD.own OR NEW.wild <> OLD.wild"
+            " OR NEW.from_release <> OLD.from_release"
+        ),
+        "what was published is kept as it was",
+    ),
+    (
+        "urgent_spans_insert",
+        "urgent_spans",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM releases WHERE id >= NEW.from_release)",
+        "nothing is added to what was published",
+    ),
 )
 """Name, table, event, condition, message: what the database itself refuses, whoever asks."""
 
@@ -373,12 +399,57 @@ def create_tables() -> None:
         postgresql_where=sa.text("to_release IS NULL"),
     )
     op.create_table(
+        "urgent_spans",
+        sa.Column("key", KEY_TEXT, nullable=False),
+        sa.Column("from_release", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("to_release", sa.Integer(), nullable=True),
+        sa.Column("own", sa.SmallInteger(), nullable=False),
+        sa.Column("wild", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "from_release", name="pk_urgent_spans"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_urgent_spans_from_release", "urgent_spans", ["from_release"], unique=False)
+    op.create_index(
+        "ix_urgent_spans_to_release",
+        "urgent_spans",
+        ["to_release"],
+        unique=False,
+        sqlite_where=sa.text("to_release IS NOT NULL"),
+        postgresql_where=sa.text("to_release IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_urgent_spans_head",
+        "urgent_spans",
+        ["key"],
+        unique=True,
+        sqlite_where=sa.text("to_release IS NULL"),
+        postgresql_where=sa.text("to_release IS NULL"),
+    )
+    op.create_table(
+        "bases",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("asked_at", UTCDateTime(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("release_id", sa.Integer(), nullable=True),
+        sa.Column("cut_at", UTCDateTime(), nullable=True),
+        sa.Column("late_at", UTCDateTime(), nullable=True),
+        sa.Column("spent_at", UTCDateTime(), nullable=True),
+        sa.Column("dropped_release_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_bases_release_id"),
+        sa.ForeignKeyConstraint(["dropped_release_id"], ["releases.id"], name="fk_bases_dropped_release_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_bases"),
+        sa.UniqueConstraint("release_id", name="uq_bases_release_id"),
+    )
+    op.create_table(
         "subscribers",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("addresses", sa.Text(), nullable=False),
         sa.Column("notify", sa.Text(), nullable=False),
         sa.Column("keyed", sa.Boolean(), nullable=False),
+        sa.Column("layered", sa.Boolean(), nullable=False),
+        sa.Column("overrides", sa.Boolean(), nullable=False),
+        sa.Column("settling", sa.Integer(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_subscribers"),

@@ -81,10 +81,10 @@ class Consumers:
             key = secret_key(session, self.settings.secret_key_path)
             return add(session, host("root"), command, dt.datetime.now(dt.UTC), secret_key=key)
 
-    def printed(self, name: str, software: str, **options: str) -> str:
+    def printed(self, name: str, software: str, *, layers: bool = False, **options: str) -> str:
         """What `subscriber config` prints."""
         with self.database.write() as session:
-            command = PrintConfig(name, software, **options)
+            command = PrintConfig(name, software, layers=layers, **options)
             return config(session, host("root"), command, dt.datetime.now(dt.UTC), settings=self.settings)
 
     def folder(self, name: str) -> Path:

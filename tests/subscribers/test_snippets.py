@@ -30,10 +30,12 @@ def printed(database: Database, settings: Settings, now: dt.datetime, secret_key
     registered(database, "keyed", "192.0.2.0/24", now=now, notify=["192.0.2.53:5354"], secret_key=secret_key)
     registered(database, "plain", "198.51.100.0/24", now=now, notify=["198.51.100.53:5354"])
 
-    def print_(name: str, software: str, public: str = "203.0.113.9:53", **options: str) -> str:
+    def print_(
+        name: str, software: str, public: str = "203.0.113.9:53", *, layers: bool = False, **options: str
+    ) -> str:
         with database.write() as session:
             seen = settings.model_copy(update={"dns_public": public, "public_url": "https://pulih.example/"})
-            return config(session, ROOT, PrintConfig(name, software, **options), now, settings=seen)
+            return config(session, ROOT, PrintConfig(name, software, layers=layers, **options), now, settings=seen)
 
     return print_
 

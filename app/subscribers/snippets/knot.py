@@ -27,9 +27,9 @@ def reload_checks(facts: Facts) -> str:
     """How its operator sees that it has the zone."""
     relay = relay_of(facts)
     return f"""\
-  knotc zone-status {facts.zone}
+  knotc zone-status {facts.taken[0]}
       role: slave, and the serial of the line above
-  dig @{relay.host} -p {relay.port} {facts.zone} SOA +norecurse
+  dig @{relay.host} -p {relay.port} {facts.taken[0]} SOA +norecurse
       the same serial
 """
 
@@ -39,7 +39,7 @@ def _heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: Knot DNS {dotted(facts.release)}, in front of {facts.resolver}
+Pulih, zone {facts.title} for {facts.subscriber}: Knot DNS {dotted(facts.release)}, in front of {facts.resolver}
 
 1. Save all of this as /etc/knot/pulih.conf (simpan semua ini){mode}
    and add to /etc/knot/knot.conf:
@@ -102,13 +102,16 @@ acl:
 
 
 def _zone(facts: Facts) -> str:
+    return "zone:\n" + "".join(_domain(zone) for zone in facts.taken)
+
+
+def _domain(zone: str) -> str:
     return f"""\
-zone:
-  - domain: {facts.zone}
+  - domain: {zone}
     master: pulih
     notify: pulih-resolver
     acl: [ pulih-notify, pulih-resolver ]
-    file: "{facts.zone}.zone"
+    file: "{zone}.zone"
     zonefile-sync: 1h           # changes go to the journal at once (perubahan langsung ke jurnal)
     retry-max-interval: 60      # seconds, after a failed poll
 """

@@ -12,7 +12,9 @@ EVERY = 15
 
 
 def objection(facts: Facts) -> str | None:
-    """5.x ignores every CNAME target that is not a policy action."""
+    """It takes a file, and so the whole zone; 5.x ignores every CNAME target that is not a policy action."""
+    if facts.layers:
+        return "Knot Resolver reads a file, at each change all of it: there is nothing that layers could spare it"
     if facts.action.target is None or facts.release >= YAML_SINCE:
         return None
     return (

@@ -21,7 +21,7 @@ def whole(facts: Facts) -> str:
 
 def statements(facts: Facts) -> str:
     """The file without its comments: listeners, key, zone."""
-    return _listen(facts) + _key(facts) + _zone(facts)
+    return _listen(facts) + _key(facts) + "".join(_zone(facts, zone) for zone in facts.taken)
 
 
 def _heading(facts: Facts) -> str:
@@ -29,7 +29,7 @@ def _heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: NSD {dotted(facts.release)}, in front of {facts.resolver}
+Pulih, zone {facts.title} for {facts.subscriber}: NSD {dotted(facts.release)}, in front of {facts.resolver}
 
 1. Save all of this as /etc/nsd/nsd.conf.d/pulih.conf (simpan semua ini){mode}
 2. nsd-checkconf /etc/nsd/nsd.conf && systemctl restart nsd
@@ -54,12 +54,12 @@ key:
 """
 
 
-def _zone(facts: Facts) -> str:
+def _zone(facts: Facts, zone: str) -> str:
     key = "NOKEY" if facts.tsig is None else facts.tsig.name
     return f"""\
 zone:
-    name: "{facts.zone}"
-    zonefile: "/var/lib/nsd/{facts.zone}.zone"
+    name: "{zone}"
+    zonefile: "/var/lib/nsd/{zone}.zone"
     request-xfr: {_at(facts.server)} {key}
     allow-notify: {facts.server.host} {key}
     min-retry-time: 10
@@ -81,7 +81,7 @@ def _checks(facts: Facts) -> str:
         f"""\
 Check (periksa), each with what it should say:
 {soa_check(facts, "without NOTIFY a change takes up to 300 s")}\
-  dig @{relay.host} -p {relay.port} {facts.zone} SOA +norecurse
+  dig @{relay.host} -p {relay.port} {facts.taken[0]} SOA +norecurse
       the serial of the line above
 """,
     )

@@ -4,7 +4,18 @@
 unless it is told otherwise.
 """
 
-from app.subscribers.snippets.snippet import Facts, Snippet, Text, commented, dotted, files, secret_of, soa_check
+from app.subscribers.snippets.snippet import (
+    Facts,
+    Snippet,
+    Text,
+    canary_check,
+    commented,
+    dotted,
+    files,
+    is_urgent,
+    secret_of,
+    soa_check,
+)
 
 YAML_SINCE = (5, 1)
 INCLUDE_SOA_SINCE = (4, 9)
@@ -13,6 +24,10 @@ FOLDER = "/var/lib/pulih"
 
 REFRESH = 10
 """Seconds between two polls of a resolver that hears no NOTIFY."""
+
+URGENT_REFRESH = 5
+SECOND_REFRESH = 60
+"""The same in layers; the second also where NOTIFY is heard."""
 
 PACKETS = 5
 """Seconds that it may keep a whole answer: one from before a lift or a block is given that long."""
@@ -49,15 +64,19 @@ def policy(facts: Facts) -> str:
 
 
 def _lua_policy(facts: Facts) -> str:
+    return "".join(_lua_zone(facts, zone) for zone in facts.taken)
+
+
+def _lua_zone(facts: Facts, zone: str) -> str:
     soa = "\n    includeSOA = true," if facts.release >= INCLUDE_SOA_SINCE else ""
     return f"""\
-rpzPrimary({{"{facts.server}"}}, "{facts.zone}", {{{_lua_tsig(facts)}
-    refresh = {REFRESH}, -- seconds: it hears no NOTIFY, so it polls (tidak mendengar NOTIFY)
+rpzPrimary({{"{facts.server}"}}, "{zone}", {{{_lua_tsig(facts)}
+    refresh = {_refresh(facts, zone)}, -- seconds: it hears no NOTIFY, so it polls (tidak mendengar NOTIFY)
     axfrTimeout = 600, -- seconds in all, for increments too: at the default of 20 a large zone never arrives
     extendedErrorCode = {CENSORED}, -- EDE: Censored
     extendedErrorExtra = "{_reason(facts)}",{soa}
-    seedFile = "{_file(facts)}", -- it blocks after a restart without us
-    dumpFile = "{_file(facts)}", -- (tetap memblokir setelah mulai ulang)
+    seedFile = "{_file(zone)}", -- it blocks after a restart without us
+    dumpFile = "{_file(zone)}", -- (tetap memblokir setelah mulai ulang)
 }})
 """
 
@@ -74,7 +93,7 @@ def _lua_tsig(facts: Facts) -> str:
 def _yaml_settings(facts: Facts) -> str:
     return f"""\
 incoming:
-  allow_notify_for: [ "{facts.zone}" ]
+  allow_notify_for: [ {", ".join(f'"{zone}"' for zone in facts.taken)} ]
   allow_notify_from: [ "{facts.server.host}" ]
 packetcache:
   ttl: {PACKETS}
@@ -83,18 +102,20 @@ packetcache:
 
 
 def _yaml_policy(facts: Facts) -> str:
+    return "recursor:\n  rpzs:\n" + "".join(_yaml_zone(facts, zone) for zone in facts.taken)
+
+
+def _yaml_zone(facts: Facts, zone: str) -> str:
     return f"""\
-recursor:
-  rpzs:
-    - name: "{facts.zone}"
+    - name: "{zone}"
       addresses: [ "{facts.server}" ]{_yaml_tsig(facts)}
-      refresh: {60 if facts.notify else REFRESH}   # seconds, should no NOTIFY arrive (bila NOTIFY tidak sampai)
+      refresh: {SECOND_REFRESH if facts.notify else _refresh(facts, zone)}   # seconds, should no NOTIFY arrive
       axfrTimeout: 600   # seconds in all, for increments too: at the default of 20 a large zone never arrives
       extendedErrorCode: {CENSORED}   # EDE: Censored
       extendedErrorExtra: "{_reason(facts)}"
       includeSOA: true
-      seedFile: "{_file(facts)}"   # it blocks after a restart without us
-      dumpFile: "{_file(facts)}"   # (tetap memblokir setelah mulai ulang)
+      seedFile: "{_file(zone)}"   # it blocks after a restart without us
+      dumpFile: "{_file(zone)}"   # (tetap memblokir setelah mulai ulang)
 """
 
 
@@ -113,20 +134,27 @@ def _reason(facts: Facts) -> str:
     return f"Diblokir atas perintah / blocked by order: {facts.site}"
 
 
-def _file(facts: Facts) -> str:
-    return f"{FOLDER}/{facts.zone}"
+def _file(zone: str) -> str:
+    return f"{FOLDER}/{zone}"
+
+
+def _refresh(facts: Facts, zone: str) -> int:
+    """Seconds between two polls: of layers the first one is asked for more often, since the other rarely changes."""
+    if not facts.layers:
+        return REFRESH
+    return URGENT_REFRESH if is_urgent(zone) else SECOND_REFRESH
 
 
 def _lua_heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: PowerDNS Recursor {dotted(facts.release)}
+Pulih, zone {facts.title} for {facts.subscriber}: PowerDNS Recursor {dotted(facts.release)}
 
 1. Save the first file (simpan berkas pertama){_mode(facts)}
    and add to /etc/powerdns/recursor.lua, behind lists of your own: the first match wins (daftar sendiri di depan):
        dofile("/etc/powerdns/pulih.lua")
-   Set no defpol: it turns exceptions into blocks.
+   Set no defpol: it turns exceptions into blocks.{_one_list(facts)}
 2. Save the second file (simpan berkas kedua).
 3. install -d -o pdns -g pdns {FOLDER}
 4. pdns_recursor --config=check && systemctl restart pdns-recursor
@@ -138,15 +166,19 @@ def _yaml_heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: PowerDNS Recursor {dotted(facts.release)}
+Pulih, zone {facts.title} for {facts.subscriber}: PowerDNS Recursor {dotted(facts.release)}
 
 1. Save all of this as /etc/powerdns/recursor.d/pulih.yml (simpan semua ini){_mode(facts)}
    Lists of your own stand in a file read before it, as in 10-own.yml: the first match wins (daftar sendiri di depan).
-   Set no defpol: it turns exceptions into blocks. It cannot stand beside a lua_config_file.
+   Set no defpol: it turns exceptions into blocks. It cannot stand beside a lua_config_file.{_one_list(facts)}
 2. install -d -o pdns -g pdns {FOLDER}
 3. pdns_recursor --config=check && systemctl restart pdns-recursor
 """,
     )
+
+
+def _one_list(facts: Facts) -> str:
+    return "\n   Keep the two in this order, and none behind them (jangan ubah urutan)." if facts.layers else ""
 
 
 def _mode(facts: Facts) -> str:
@@ -154,8 +186,9 @@ def _mode(facts: Facts) -> str:
 
 
 def _checks(facts: Facts) -> str:
-    polls = f"it polls every {REFRESH} s"
-    return commented("#", CHECKS.format(soa=soa_check(facts, polls), resolver=facts.resolver.host, zone=facts.zone))
+    polls = f"it polls every {_refresh(facts, facts.taken[0])} s"
+    text = CHECKS.format(soa=soa_check(facts, polls), resolver=facts.resolver.host, zone=facts.zone)
+    return commented("#", text + canary_check(facts, "EDE: 16"))
 
 
 PARTS: dict[str, Text] = {"settings": settings, "policy": policy}

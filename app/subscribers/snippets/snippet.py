@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from app.settings import Endpoint, parse_endpoint
 from app.subscribers.keys import Tsig
 from resolver_policy.actions import Action
+from resolver_policy.layers import BASE, CANARY, URGENT
 
 Release = tuple[int, int]
 
@@ -20,7 +21,7 @@ class Facts:
     """One subscriber and one zone; `server` is where the zone is transferred from; no key: it asks unsigned.
 
     `site` is our HTTP address; `resolver` is where the resolver itself listens; `relay` is the software of a
-    server of the ISP's own that stands between the two.
+    server of the ISP's own that stands between the two. `layers`: the zone in two, of which the first is asked first.
     """
 
     subscriber: str
@@ -34,6 +35,17 @@ class Facts:
     release: Release
     resolver: Endpoint
     relay: str | None = None
+    layers: bool = False
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The zones that are transferred, in the order in which a resolver must list them."""
+        return (URGENT + self.zone, BASE + self.zone) if self.layers else (self.zone,)
+
+    @property
+    def title(self) -> str:
+        """What the zone is called in a heading."""
+        return f"{self.zone} in layers ({' in front of '.join(self.taken)})" if self.layers else f"{self.zone}"
 
 
 Text = Callable[[Facts], str]
@@ -89,10 +101,27 @@ def soa_check(facts: Facts, without_notify: str) -> str:
     """The first thing to check, whatever the software: are we reached, and who are you to us."""
     notified = ", ".join(facts.notify) or f"nobody: {without_notify}"
     return f"""\
-  dig @{facts.server.host} -p {facts.server.port}{_dash_y(facts.tsig)} {facts.zone} SOA +norecurse
+  dig @{facts.server.host} -p {facts.server.port}{_dash_y(facts.tsig)} {facts.taken[0]} SOA +norecurse
       status: NOERROR and one SOA. REFUSED names the reason: address, key or zone.
       Registered addresses (alamat terdaftar): {", ".join(facts.addresses)}
       NOTIFY goes to (dikirim ke): {notified}
+"""
+
+
+def is_urgent(zone: str) -> bool:
+    """Whether a zone is the one that changes all the time, and must be taken at once."""
+    return zone.startswith(URGENT)
+
+
+def canary_check(facts: Facts, blocked: str) -> str:
+    """With layers: whether a record that passes does pass; `blocked` is how this software marks a blocked answer."""
+    if not facts.layers:
+        return ""
+    return f"""\
+  dig @{facts.resolver.host} {CANARY}
+      what the DNS itself says, as NXDOMAIN from the root. A landing page, or {blocked}:
+      an override makes blocks of exceptions and of lifts. Remove it, or take the whole zone
+      (hapus override, atau pakai zona penuh): pulih subscriber change {facts.subscriber} --no-layers --overrides
 """
 
 

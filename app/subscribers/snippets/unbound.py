@@ -4,7 +4,16 @@ from ipaddress import ip_address
 
 from app.settings import Endpoint
 from app.subscribers.snippets import knot
-from app.subscribers.snippets.snippet import Facts, Snippet, commented, dotted, files, relay_of, soa_check
+from app.subscribers.snippets.snippet import (
+    Facts,
+    Snippet,
+    canary_check,
+    commented,
+    dotted,
+    files,
+    relay_of,
+    soa_check,
+)
 
 RELAY_RELEASE = (3, 2)
 
@@ -35,10 +44,15 @@ def resolver(facts: Facts) -> str:
 server:
     module-config: "respip validator iterator"   # respip applies policy zones
 {_may_notify(primary)}\
+{"".join(_clause(facts, primary, zone) for zone in facts.taken)}"""
+
+
+def _clause(facts: Facts, primary: Endpoint, zone: str) -> str:
+    return f"""\
 rpz:
-    name: "{facts.zone}"
+    name: "{zone}"
     primary: {primary.host}@{primary.port}
-    allow-notify: {primary.host}{_zonefile(facts)}
+    allow-notify: {primary.host}{_zonefile(facts, zone)}
     rpz-log: yes
     rpz-log-name: "pulih"
 """
@@ -49,14 +63,14 @@ def relay(facts: Facts) -> str:
     return "" if facts.relay is None else knot.statements(facts)
 
 
-def _zonefile(facts: Facts) -> str:
+def _zonefile(facts: Facts, zone: str) -> str:
     """Unbound writes all of it at each change, and meanwhile answers nobody; a relay beside it has a copy anyway."""
     if facts.relay is not None:
         return ""
     return f"""
     # With it a restart without us still blocks (tetap memblokir setelah mulai ulang). It is written whole at
     # each change, 0.4 s for 300,000 names: where that is too long leave it out, or put a relay in front.
-    zonefile: "/var/lib/unbound/{facts.zone}.zone\""""
+    zonefile: "/var/lib/unbound/{zone}.zone\""""
 
 
 def _may_notify(primary: Endpoint) -> str:
@@ -71,10 +85,10 @@ def _heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: Unbound {dotted(facts.release)}
+Pulih, zone {facts.title} for {facts.subscriber}: Unbound {dotted(facts.release)}
 
 1. Save all of this as /etc/unbound/unbound.conf.d/pulih.conf (simpan semua ini).
-{_order()}\
+{_order(facts)}\
 2. unbound-checkconf && systemctl restart unbound
 """,
     )
@@ -85,7 +99,8 @@ def _relay_heading(facts: Facts) -> str:
     return commented(
         "#",
         f"""\
-Pulih, zone {facts.zone} for {facts.subscriber}: Unbound {dotted(facts.release)} behind Knot DNS {dotted(RELAY_RELEASE)}
+Pulih, zone {facts.title} for {facts.subscriber}:
+Unbound {dotted(facts.release)} behind Knot DNS {dotted(RELAY_RELEASE)}
 Unbound knows no TSIG: Knot asks us, and Unbound asks Knot on loopback (Unbound bertanya ke Knot).
 
 1. apt install knot; save the first file (simpan berkas pertama){signs};
@@ -93,18 +108,19 @@ Unbound knows no TSIG: Knot asks us, and Unbound asks Knot on loopback (Unbound 
        include: "/etc/knot/pulih.conf"
 2. knotc conf-check && systemctl restart knot
 3. Save the second file (simpan berkas kedua).
-{_order()}\
+{_order(facts)}\
 4. unbound-checkconf && systemctl restart unbound
 {knot.notify_warning(facts)}""",
     )
 
 
-def _order() -> str:
-    return """\
+def _order(facts: Facts) -> str:
+    keep = "   Keep the two clauses in this order, and none behind them (jangan ubah urutan).\n" if facts.layers else ""
+    return f"""\
    Lists of your own are rpz: clauses in a file read before it, as in 10-own.conf: the first match wins
    (daftar sendiri di depan). Set no rpz-action-override: it turns exceptions into blocks.
    Other modules in module-config stay, behind respip.
-"""
+{keep}"""
 
 
 def _checks(facts: Facts) -> str:
@@ -115,9 +131,10 @@ def _checks(facts: Facts) -> str:
 Check (periksa), each with what it should say:
 {soa_check(facts, "without NOTIFY a change takes up to 300 s")}{behind}\
   unbound-control list_auth_zones
-      {facts.zone} and the serial of the line above
+      {" and ".join(facts.taken)}, and the serial of the line above
   dig @{facts.resolver.host} NAME-FROM-THE-LIST
       the blocked answer; Unbound adds neither SOA nor EDE. Its log: applied [pulih]
+{canary_check(facts, "in its log anything else of it than rpz-passthru")}\
 """,
     )
 

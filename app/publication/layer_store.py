@@ -1,0 +1,96 @@
+"""The rules of the head and of the live bases, side by side, as `resolver_policy.layers` reads them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.orm import Session
+
+from app.orders import targets
+from app.publication.models import RuleSpan, UrgentSpan
+from app.publication.store import STORED, rows_in_subtrees, rules_written_last, stood_in
+from resolver_policy import names
+from resolver_policy.delta import EMPTY_RULE, Rule
+from resolver_policy.layers import CANARY, Sides
+
+CANARY_KEY = names.sort_key(CANARY)
+
+SIDES = """
+SELECT rule_spans.key, from_release, to_release, own, wild FROM stretches
+LEFT JOIN rule_spans ON rule_spans.key >= first_key AND rule_spans.key < past_key
+AND from_release <= :head AND (to_release IS NULL OR to_release > :oldest)
+ORDER BY rule_spans.key
+"""
+SIDES_OF_ONE = """
+SELECT key, from_release, to_release, own, wild FROM rule_spans
+WHERE key >= :first_0 AND key < :past_0 AND from_release <= :head AND (to_release IS NULL OR to_release > :oldest)
+ORDER BY key
+"""
+URGENT = """
+SELECT urgent_spans.key, own, wild FROM stretches
+LEFT JOIN urgent_spans ON urgent_spans.key >= first_key AND urgent_spans.key < past_key AND to_release IS NULL
+ORDER BY urgent_spans.key
+"""
+URGENT_OF_ONE = """
+SELECT key, own, wild FROM urgent_spans
+WHERE key >= :first_0 AND key < :past_0 AND to_release IS NULL
+ORDER BY key
+"""
+
+
+class DatabaseLayers:
+    """A `LayerStore` over the spans of the database: the head is `release_id`, `bases` are releases before it."""
+
+    def __init__(self, session: Session, release_id: int, bases: Sequence[int]) -> None:
+        self._session = session
+        self._releases = (release_id, *bases)
+        self._oldest = min(bases)
+
+    @property
+    def sides(self) -> int:
+        return len(self._releases)
+
+    def sides_at(self, keys: Sequence[str]) -> dict[str, Sides]:
+        columns = (RuleSpan.key, RuleSpan.from_release, RuleSpan.to_release, RuleSpan.own, RuleSpan.wild)
+        found: dict[str, Sides] = {}
+        for batch in targets.batches(keys):
+            query = select(*columns).where(RuleSpan.key.in_(batch), self._on_any_side()).order_by(RuleSpan.key)
+            found.update(self._sides_of(self._session.execute(query)))
+        return found
+
+    def sides_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Sides]]:
+        parameters = {"head": self._releases[0], "oldest": self._oldest}
+        return self._sides_of(rows_in_subtrees(self._session, SIDES_OF_ONE, SIDES, roots, parameters))
+
+    def has_rule_below(self, key: str) -> bool:
+        below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), stood_in(self._releases[0]))
+        return bool(self._session.scalar(select(exists().where(below))))
+
+    def urgent_at(self, keys: Sequence[str]) -> dict[str, Rule]:
+        return rules_written_last(self._session, keys, UrgentSpan)
+
+    def urgent_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
+        rows = rows_in_subtrees(self._session, URGENT_OF_ONE, URGENT, roots, {})
+        return ((key, STORED[own][wild]) for key, own, wild in rows if key not in {None, CANARY_KEY})
+
+    def _on_any_side(self) -> ColumnElement[bool]:
+        later = or_(RuleSpan.to_release.is_(None), RuleSpan.to_release > self._oldest)
+        return and_(RuleSpan.from_release <= self._releases[0], later)
+
+    def _sides_of(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Sides]]:
+        for key, spans in groupby(rows, key=lambda row: row[0]):
+            if key is not None:
+                sides = self._sides(list(spans))
+                if any(rule != EMPTY_RULE for rule in sides):
+                    yield key, sides
+
+    def _sides(self, spans: Sequence[Sequence[Any]]) -> Sides:
+        return tuple(
+            next((STORED[own][wild] for _, begins, ends, own, wild in spans if _stood(begins, ends, each)), EMPTY_RULE)
+            for each in self._releases
+        )
+
+
+def _stood(begins: int, ends: int | None, release_id: int) -> bool:
+    return begins <= release_id and (ends is None or ends > release_id)
