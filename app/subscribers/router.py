@@ -12,7 +12,7 @@ from app.errors import Forbidden
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.publication import zones
-from app.subscribers import documents, queries
+from app.subscribers import documents, queries, rebasing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.lag import Lag
 from app.subscribers.models import SubscriberRow
@@ -49,6 +49,13 @@ def list_subscribers(session: SessionDep, lag: LagDep, page: PageDep) -> dict[st
     """
     rows = queries.page(session, after=page.after, limit=page.limit + 1)
     return page.answer(documents.subscribers(session, rows, lag), [row.id for row in rows])
+
+
+@router.get("/rebase", dependencies=[Depends(Allow(*READERS))], summary="Layers: the bases in use, who waits for whom")
+def read_rebase(request: Request, session: SessionDep, now: NowDep) -> dict[str, Any]:
+    """`bases` are those that `urgent` makes up for, oldest first; `serials` theirs in each zone; `waits_for` the
+    servers that keep all but the last from being let go of: until a moment, or (null) until they have the last one."""
+    return rebasing.document(session, rebasing.state(session, request.app.state.settings.rebase, now))
 
 
 @router.get("/subscribers/me", summary="Am I approved, by which address and key; what I have, what is newer")

@@ -47,6 +47,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/zones/{zone}/changes": {AU, ISP},
     "GET /api/v1/zones/{zone}/export.{format_}": {AU, ISP},
     "HEAD /api/v1/zones/{zone}/export.{format_}": {AU, ISP},
+    "GET /api/v1/rebase": {OP, AP, AU, AD},
     "GET /api/v1/subscribers": {OP, AP, AU, AD},
     "GET /api/v1/subscribers/me": {ISP},
     "GET /api/v1/subscribers/me/transfers": {ISP},

@@ -72,6 +72,7 @@ def test_an_empty_zone_is_whole_and_has_a_digest(service: Service) -> None:
 
     assert zone == {
         "zone": ZONE,
+        "layer": "full",
         "action": "nxdomain",
         "serial": UNIX_NOW,
         "names": 0,

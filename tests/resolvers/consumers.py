@@ -68,6 +68,7 @@ class Consumers:
     database: Database
     upstream: int
     stack: ExitStack
+    layers: bool = False
     all: list[Consumer] = field(default_factory=list)
 
     def named(self, name: str) -> Consumer:
@@ -81,10 +82,10 @@ class Consumers:
             key = secret_key(session, self.settings.secret_key_path)
             return add(session, host("root"), command, dt.datetime.now(dt.UTC), secret_key=key)
 
-    def printed(self, name: str, software: str, *, layers: bool = False, **options: str) -> str:
+    def printed(self, name: str, software: str, **options: str) -> str:
         """What `subscriber config` prints."""
         with self.database.write() as session:
-            command = PrintConfig(name, software, layers=layers, **options)
+            command = PrintConfig(name, software, layers=self.layers, **options)
             return config(session, host("root"), command, dt.datetime.now(dt.UTC), settings=self.settings)
 
     def folder(self, name: str) -> Path:
@@ -137,8 +138,11 @@ class Consumers:
         port, folder = free_port(), self.folder("powerdns")
         self.added("isp-powerdns")
         policy = self.printed("isp-powerdns", "powerdns", part="policy")
-        (folder / "pulih.lua").write_text(policy.replace("/var/lib/pulih", str(folder)))
         settings = self.printed("isp-powerdns", "powerdns", part="settings")
+        if self.layers:  # what would be waited for: polls of 5 and 60 seconds, answers kept for 5
+            policy = re.sub(r"refresh = \d+", "refresh = 2", policy)
+            settings = re.sub(r"packetcache-ttl=\d+", "packetcache-ttl=1", settings)
+        (folder / "pulih.lua").write_text(policy.replace("/var/lib/pulih", str(folder)))
         settings += f"lua-config-file={folder / 'pulih.lua'}\n"
         text = pdns_recursor_config(port, self.upstream, settings)
         self._add("PowerDNS", "polls, IXFR, TSIG", self.stack.enter_context(pdns_recursor(folder, text, port)))
@@ -214,8 +218,10 @@ def timer(script: Path, every: int) -> Iterator[None]:
 
 
 @contextmanager
-def consumers(directory: Path, starts: Sequence[Callable[[Consumers], None]] = STARTS) -> Iterator[Consumers]:
-    """Pulih with every consumer, or with some, beside it."""
+def consumers(
+    directory: Path, starts: Sequence[Callable[[Consumers], None]] = STARTS, *, layers: bool = False
+) -> Iterator[Consumers]:
+    """Pulih with every consumer, or with some, beside it; with `layers` they take its zone in two."""
     with ExitStack() as stack:
         upstream_port = free_port()
         upstream = directory / "upstream"
@@ -232,7 +238,7 @@ def consumers(directory: Path, starts: Sequence[Callable[[Consumers], None]] = S
         database = Database(settings.database)
         stack.callback(database.close)
         service = stack.enter_context(installation.serving())
-        made = Consumers(service, settings, database, upstream_port, stack)
+        made = Consumers(service, settings, database, upstream_port, stack, layers)
         for start in starts:
             start(made)
         yield made

@@ -263,7 +263,7 @@ def test_every_printing_is_recorded_with_the_key_and_without_its_secret(
     secret = base64.b64encode(added.tsig.secret).decode()
     assert secret in text
     assert secret not in journal_text(database)
-    common = {"subscriber": "isp-one", "for": "bind", "zone": "block.rpz"}
+    common = {"subscriber": "isp-one", "for": "bind", "zone": "block.rpz", "layers": False}
     assert facts_of(database, "subscriber.config_printed") == [
         common | {"key": "isp-one-20261122", "part": "whole"},
         common | {"key": None, "part": "options"},
