@@ -67,6 +67,8 @@ def test_the_secret_lies_sealed_and_the_journal_holds_neither_secret_nor_token(
             "notify": ["192.0.2.53:53"],
             "key": "isp-one-20261122",
             "algorithm": "hmac-sha256",
+            "layers": False,
+            "overrides": False,
         }
     ]
     with database.read() as session:
