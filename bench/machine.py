@@ -5,7 +5,8 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,8 +45,8 @@ def load() -> list[float]:
 def family(pid: int) -> list[int]:
     """A process and all that descend from it."""
     found = [pid]
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in file.read_text().split():
+    for children in _of_threads(pid, "children"):
+        for child in children.split():
             found += family(int(child))
     return found
 
@@ -62,11 +63,7 @@ def highest_mb(pids: Sequence[int]) -> float:
 
 def processor_seconds(pid: int) -> float:
     """What a process and its descendants have computed; threads that have ended are left out."""
-    spent = 0
-    for each in family(pid):
-        for file in Path(f"/proc/{each}/task").glob("*/schedstat"):
-            spent += int(file.read_text().split()[0])
-    return spent / 1e9
+    return sum(int(spent.split()[0]) for each in family(pid) for spent in _of_threads(each, "schedstat")) / 1e9
 
 
 def age(pid: int) -> float:
@@ -86,6 +83,13 @@ def wait_idle(pid: int, patience: float = 600) -> None:
             return
         before = now
     raise TimeoutError(f"process {pid} was still busy after {patience:.0f} s")
+
+
+def _of_threads(pid: int, name: str) -> Iterator[str]:
+    """What /proc says of each thread of a process; nothing of one that has ended meanwhile."""
+    for file in Path(f"/proc/{pid}/task").glob(f"*/{name}"):
+        with suppress(OSError):
+            yield file.read_text()
 
 
 def _status_mb(pid: int, field: str) -> float:

@@ -63,54 +63,68 @@ class Resolver:
 
 
 @dataclass
-class Resolvers:
-    """Resolvers of one kind beside the primaries of a run."""
+class Isp:
+    """Who has the resolvers of one kind. One that does not sign is known by the address that all here have."""
 
-    run: Run
+    pulih: Pulih
     kind: str
-    stack: ExitStack
-    signs: bool = True
-    all: list[Resolver] = field(default_factory=list)
+    signs: bool
+    ports: list[int] = field(init=False)
+    """Where NOTIFY goes: one for each resolver that is started, one after the other."""
+
+    def __post_init__(self) -> None:
+        self.ports = [free_port(), free_port()]
+        notify = [word for port in self.ports for word in ("--notify", f"127.0.0.1:{port}")]
+        signs = ["--tsig"] if self.signs else []
+        self._subscriber("add", self.name, "--address", "127.0.0.1/32", *notify, *signs)
 
     @property
-    def pulih(self) -> Pulih:
-        return self.run.pulih
+    def name(self) -> str:
+        return f"isp-{self.kind}"
 
-    @cached_property
+    @property
     def has_layers(self) -> bool:
         """Whether this Pulih prints configurations of two layers."""
-        return LAYERS in self.pulih.installation.pulih("subscriber", "config", "--help")
+        return LAYERS in self._subscriber("config", "--help")
 
-    def of_pulih(self, *labels: tuple[str, str | None]) -> None:
-        """Start some that take what Pulih publishes, woken by NOTIFY: a label, and an option of `subscriber config`.
+    def printed(self, name: str, options: Sequence[str], part: str) -> str:
+        which = [] if part == "whole" else ["--part", part]
+        return self._subscriber("config", name, "--for", self.kind, *which, *options)
 
-        They are the resolvers of one ISP: where they do not sign, it is known by the address that all have.
-        """
-        isp = f"isp-{self.kind}"
-        ports = [free_port() for _ in labels]
-        notify = [word for port in ports for word in ("--notify", f"127.0.0.1:{port}")]
-        signs = ["--tsig"] if self.signs else []
-        self.pulih.installation.pulih("subscriber", "add", isp, "--address", "127.0.0.1/32", *notify, *signs)
-        for port, (label, option) in zip(ports, labels, strict=True):
-            options = [] if option is None else [option]
-            self._start(label, self.pulih, port, partial(self._printed, isp, options))
+    def remove(self) -> None:
+        """So that nobody is notified who is gone."""
+        self._subscriber("remove", self.name)
+
+    def _subscriber(self, *arguments: str) -> str:
+        return self.pulih.installation.pulih("subscriber", *arguments)
+
+
+@dataclass
+class Resolvers:
+    """Resolvers of one ISP beside the primaries of a run."""
+
+    run: Run
+    isp: Isp
+    stack: ExitStack
+    all: list[Resolver] = field(default_factory=list)
+
+    def of_pulih(self, label: str, *options: str) -> None:
+        """Start one that takes what Pulih publishes, woken by NOTIFY; `options` are those of `subscriber config`."""
+        printed = partial(self.isp.printed, self.isp.name, options)
+        self._start(label, self.isp.pulih, self.isp.ports.pop(), printed)
 
     def of_peer(self, peer: Primary) -> None:
         """Start one that takes the zone from a peer, by the same configuration but for the port that it asks."""
 
         def printed(part: str) -> str:
-            return self._printed(ISP, [], part).replace(f"port {self.pulih.port}", f"port {peer.port}")
+            return self.isp.printed(ISP, [], part).replace(f"port {self.isp.pulih.port}", f"port {peer.port}")
 
         self._start(peer.name, peer, self.run.notified[peer.name], printed)
 
-    def _printed(self, name: str, options: Sequence[str], part: str) -> str:
-        which = [] if part == "whole" else ["--part", part]
-        return self.pulih.installation.pulih("subscriber", "config", name, "--for", self.kind, *which, *options)
-
     def _start(self, label: str, primary: Primary, port: int, printed: Printed) -> None:
-        folder = self.run.fresh_folder(self.kind)
+        folder = self.run.fresh_folder(self.isp.kind)
         folder.mkdir()
-        start = {"bind": _bind, "unbound": self._unbound, "powerdns": self._powerdns}[self.kind]
+        start = {"bind": _bind, "unbound": self._unbound, "powerdns": self._powerdns}[self.isp.kind]
         server = self.stack.enter_context(start(folder, port, printed))
         self.all.append(Resolver(label, Consumer(label, "", server), primary))
 
@@ -135,10 +149,10 @@ class Resolvers:
 
 
 @contextmanager
-def resolvers(run: Run, kind: str, *, signs: bool = True) -> Iterator[Resolvers]:
+def resolvers(run: Run, isp: Isp) -> Iterator[Resolvers]:
     """None yet; all that are started are ended with the block."""
     with ExitStack() as stack:
-        yield Resolvers(run, kind, stack, signs)
+        yield Resolvers(run, isp, stack)
 
 
 def _bind(folder: Path, port: int, printed: Printed) -> AbstractContextManager[Server]:

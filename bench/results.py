@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import machine, peers
 from bench.figures import Figure
@@ -32,10 +33,10 @@ def write(
     return file
 
 
-def newest(row: str, count: int, folder: Path = FOLDER) -> dict[str, object] | None:
+def newest(row: str, count: int, folder: Path = FOLDER) -> dict[str, Any] | None:
     """The last result of a row at a length; None where there is none."""
     files = sorted(folder.glob(f"{row}-{count}-*.json"))
     if not files:
         return None
-    found: dict[str, object] = json.loads(files[-1].read_text())
+    found: dict[str, Any] = json.loads(files[-1].read_text())
     return found

@@ -1,7 +1,9 @@
 """The benchmarks believe nothing: a transfer that is not right is no figure, and what is too slow or broken is told."""
 
+import datetime as dt
 import json
 import socket
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,8 +12,9 @@ from struct import pack
 import pytest
 
 from bench import __main__ as bench
-from bench import names, sink
-from bench.figures import Figure, Must
+from bench import growth, names, results, sink
+from bench.drawing import svg
+from bench.figures import PULIH, Figure, Must
 from bench.run import Run
 from bench.signing import Signer, WrongSignature
 from bench.sink import Wanted, WrongTransfer
@@ -20,6 +23,8 @@ from tests.wire.feeds import MadeFeed, client_key, serving
 
 FULL = Wanted("block.rpz", 11, 44)
 """Twenty names with two records each, one with one, SOA, NS and SOA."""
+
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 DIFFERENCE = Wanted("block.rpz", 11, 5, since=10)
 
@@ -82,8 +87,9 @@ def test_a_longer_list_begins_with_the_shorter_one() -> None:
     longer = list(names.made_up(50_000))
 
     assert list(islice(longer, 100)) == list(names.made_up(100))
-    assert len(set(longer)) == 50_000
-    assert not [name for name in longer if name.partition(".")[2] in set(longer)]
+    different = set(longer)
+    assert len(different) == 50_000
+    assert not [name for name in longer if name.partition(".")[2] in different]
 
 
 def a_row(name: str, *figures: Figure) -> Row:
@@ -143,3 +149,34 @@ def test_the_plan_says_what_is_measured_at_which_length(capsys: pytest.CaptureFi
     assert large == [(name, 10_000_000) for name in ("start", "axfr", "memory", "change")]
     assert [row.name for row, _ in bench.plan(["import", "axfr"], 500)] == ["axfr", "import"]
     assert "about" in capsys.readouterr().out
+
+
+def test_the_newest_results_are_drawn(tmp_path: Path) -> None:
+    for count, seconds in ((10_000, 0.5), (100_000, 0.25), (100_000, 0.75)):
+        figure = Figure("AXFR", "s", Must(0.25, of="Knot"), taken={PULIH: [seconds], "Knot": [4 * seconds]})
+        results.write("axfr", count, [figure], 1.0, NOW + dt.timedelta(seconds=seconds), tmp_path)
+    row = next(row for row in ROWS if row.name == "axfr")
+
+    (panel,) = growth.panels(row, growth.LENGTHS, tmp_path)
+    drawing = svg("A & B", [panel])
+
+    assert panel.series == {PULIH: {10_000: 0.5, 100_000: 0.75}, "Knot": {10_000: 2.0, 100_000: 3.0}}
+    assert panel.limit is None
+    assert ET.fromstring(drawing).tag.endswith("svg")
+    assert "A &amp; B" in drawing
+    assert drawing.count("<circle") == 4
+
+
+def test_a_limit_is_drawn_in_the_unit_of_its_figure(tmp_path: Path) -> None:
+    row = Row("planted", "planted", 1.0, lambda _run: [], drawn=0)
+    results.write("planted", 10_000, [a_figure(Must(0.05), Pulih=0.03)], 1.0, NOW, tmp_path)
+
+    (panel,) = growth.panels(row, growth.LENGTHS, tmp_path)
+
+    assert (panel.limit, panel.unit, panel.series) == (50, "ms", {PULIH: {10_000: 30}})
+
+
+def test_nothing_measured_is_nothing_drawn(tmp_path: Path) -> None:
+    assert growth.panels(ROWS[0], growth.LENGTHS, tmp_path) == []
+    with pytest.raises(ValueError, match="no result to draw"):
+        svg("", [])

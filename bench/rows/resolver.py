@@ -7,7 +7,7 @@ from itertools import count
 from bench import machine, names
 from bench.figures import PULIH, Figure, Must
 from bench.primary import Act
-from bench.resolvers import LAYERS, Resolver, Resolvers, resolvers
+from bench.resolvers import LAYERS, Isp, Resolver, Resolvers, resolvers
 from bench.rows.change import both
 from bench.run import Run, say, space
 
@@ -18,46 +18,57 @@ ROUNDS = 25
 MOST_WAITED = 120.0
 _numbers = count()
 
+Figures = tuple[Figure, Figure, Figure, Figure]
+
 
 def measure(run: Run, kind: str, *, must: Must | None, cost: Must | None, enough: float) -> list[Figure]:
-    """Over two layers, as they are printed; beside that over the one zone, from Pulih and from peers (BIND alone).
+    """Over the one zone, from Pulih and from peers (BIND alone); then over two layers, as they are printed.
 
-    `enough` is how many seconds the slower ones may wait in all. Where this Pulih has no layers, nothing is measured
+    Who has waited `enough` seconds in all is toggled no more. Where this Pulih has no layers, nothing is measured
     for the must, and the figures say so.
     """
-    block = Figure(f"{kind}: block sent until answered", "ms", must, tail=True)
-    lift = Figure(f"{kind}: lift sent until answered", "ms", must, tail=True)
-    burned = Figure(f"{kind}: processor time of the resolver a change", "ms", cost)
-    memory = Figure(f"{kind}: memory of the resolver", "MB")
-    with resolvers(run, kind, signs=kind != "unbound") as made:
-        _start(made)
-        for resolver in made.all:
-            loaded = resolver.wait_for(names.LISTED, blocked=True)
-            say(f"  {kind} has the list, {resolver.label} ({loaded:.0f} s after the one before)")
-        for resolver in made.all:
-            machine.wait_idle(resolver.pid)
-            before = machine.processor_seconds(resolver.pid)
-            changes = _toggle(run, resolver, block, lift, enough)
-            machine.wait_idle(resolver.pid)
-            burned.add(resolver.label, (machine.processor_seconds(resolver.pid) - before) / changes)
-            memory.add(resolver.label, machine.highest_mb([resolver.pid]))
-    return [block, lift, burned, memory]
+    figures = (
+        Figure(f"{kind}: block sent until answered", "ms", must, tail=True),
+        Figure(f"{kind}: lift sent until answered", "ms", must, tail=True),
+        Figure(f"{kind}: processor time of the resolver a change", "ms", cost),
+        Figure(f"{kind}: memory of the resolver", "MB"),
+    )
+    isp = Isp(run.pulih, kind, signs=kind != "unbound")
+    with resolvers(run, isp) as made:
+        made.of_pulih(ONE_ZONE)
+        if kind == "bind":
+            for peer in run.peers("Knot", "BIND"):
+                made.of_peer(peer)
+        _all_measured(run, made, figures, enough)
+    if isp.has_layers:
+        with resolvers(run, isp) as made:
+            made.of_pulih(PULIH, LAYERS)
+            _all_measured(run, made, figures, enough)
+    else:
+        say(f"  this Pulih has no `subscriber config {LAYERS}`: only the one zone is measured")
+    isp.remove()
+    return list(figures)
 
 
-def _start(made: Resolvers) -> None:
-    if not made.has_layers:
-        say(f"  this Pulih has no `subscriber config {LAYERS}`: only the one zone can be measured")
-    made.of_pulih(*([(PULIH, LAYERS)] if made.has_layers else []), (ONE_ZONE, None))
-    if made.kind == "bind":
-        for peer in made.run.peers("Knot", "BIND"):
-            made.of_peer(peer)
+def _all_measured(run: Run, made: Resolvers, figures: Figures, enough: float) -> None:
+    block, lift, burned, memory = figures
+    for resolver in made.all:
+        loaded = resolver.wait_for(names.LISTED, blocked=True)
+        say(f"  {resolver.label}: the resolver has the list, after {loaded:.0f} s more")
+    for resolver in made.all:
+        machine.wait_idle(resolver.pid)
+        before = machine.processor_seconds(resolver.pid)
+        changes = _toggle(run, resolver, block, lift, enough)
+        machine.wait_idle(resolver.pid)
+        burned.add(resolver.label, (machine.processor_seconds(resolver.pid) - before) / changes)
+        memory.add(resolver.label, machine.highest_mb([resolver.pid]))
 
 
 def _toggle(run: Run, resolver: Resolver, block: Figure, lift: Figure, enough: float) -> int:
     """Block a name and lift it, again and again; how many changes that were."""
     label, changes = resolver.label, 0
     for _ in range(run.times(ROUNDS)):
-        if label != PULIH and block.sum_of(label) + lift.sum_of(label) > enough:
+        if block.sum_of(label) + lift.sum_of(label) > enough:
             break
         name = f"toggle{next(_numbers)}.example"
         acts = both(resolver.primary, [name])
