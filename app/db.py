@@ -1,36 +1,48 @@
-"""The database: engines, transactions, column types, and the only SQL that speaks to one kind of database."""
+"""The database: transactions, column types, and one way to say what each kind of database says in its own way."""
 
 import datetime as dt
-import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from copy import copy
+from threading import Event
+from typing import Literal, Protocol
 
-import pysqlite3
 from sqlalchemy import (
+    URL,
+    BigInteger,
     Connection,
     CursorResult,
     DateTime,
     Delete,
     Dialect,
     Engine,
+    Integer,
     MetaData,
     Table,
+    Text,
     Update,
-    create_engine,
-    event,
-    insert,
     make_url,
+    text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
+from app import postgresql, sqlite
 from app.errors import SettingInvalid
 
-BUSY_TIMEOUT_MS = 60_000
-SAFE_SQLITE = (3, 51, 3)
-"""First release without the WAL-reset bug, which loses committed writes (sqlite.org/wal.html#walresetbug)."""
+Clock = Callable[[], dt.datetime]
+"""Where time comes in; everything below the edges takes `now` as an argument."""
+
+Guard = Callable[[Session], None]
+"""What a write transaction must pass before anything else is done in it; raises where it may not go on."""
+
+KeyText = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that has an order: compared octet by octet, on every database."""
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits everywhere; on SQLite only a column declared INTEGER is the row's own number."""
 
 
 class UTCDateTime(TypeDecorator[dt.datetime]):
@@ -62,25 +74,68 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dt.datetime: UTCDateTime()}  # noqa: RUF012 - SQLAlchemy reads a plain dict
+    type_annotation_map = {dt.datetime: UTCDateTime(), int: RowId}  # noqa: RUF012 - SQLAlchemy reads a plain dict
+
+
+class Commits(Protocol):
+    """Commits of other connections, in any process."""
+
+    def seen(self, timeout: float) -> bool:
+        """Whether there was one since it was last asked; may wait for one, at most `timeout` seconds."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Kind(Protocol):
+    """A kind of database: a module that says what only it understands."""
+
+    NOW: str
+    READING: dict[str, object]
+    WRITING: dict[str, object]
+
+    def make_engine(self, url: URL) -> Engine: ...
+    def commits(self, engine: Engine) -> Commits: ...
+    def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None: ...
+    def insert_tuples(
+        self, connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+    ) -> None: ...
+    def refusal(self, name: str, table: str, act: str, condition: str, message: str) -> Iterator[str]: ...
+    def is_full(self, error: BaseException) -> bool: ...
+    def is_busy(self, error: BaseException) -> bool: ...
+
+
+KINDS: Mapping[str, Kind] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 class Database:
     """One database and the two ways into it.
 
-    `read()` begins deferred and never commits; `write()` takes the writer's lock at its first statement
-    (`BEGIN IMMEDIATE`: with a deferred begin, two checks can both pass before either acts) and commits when its
-    block ends well. Nothing else in the service commits.
+    `read()` is a view of one moment, in which nothing can be changed. `write()` has the writer's lock from its first
+    statement on and commits when its block ends well: there is one writer at a time, so what it has read stays true
+    until then. Nothing else in the service commits.
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
-        self._reader = sessionmaker(self.engine, expire_on_commit=False)
-        self._writer = sessionmaker(self.engine.execution_options(pulih_write=True), expire_on_commit=False)
+        parsed = make_url(url)
+        name = parsed.get_backend_name()
+        if name not in KINDS:
+            raise SettingInvalid(f"{name}: the database is SQLite or PostgreSQL")
+        self.kind = KINDS[name]
+        self.engine = self.kind.make_engine(parsed)
+        self._reader = sessionmaker(self.engine.execution_options(**self.kind.READING), expire_on_commit=False)
+        self._writer = sessionmaker(self.engine.execution_options(**self.kind.WRITING), expire_on_commit=False)
+        self.guards: tuple[Guard, ...] = ()
+
+    def guarded(self, guard: Guard) -> "Database":
+        """The same database, in which every write transaction must first pass `guard`."""
+        guarded = copy(self)
+        guarded.guards = (*self.guards, guard)
+        return guarded
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view; whatever is changed in it is dropped."""
+        """A consistent view, in which nothing can be changed."""
         with self._reader() as session:
             yield session
 
@@ -88,6 +143,8 @@ class Database:
     def write(self) -> Iterator[Session]:
         """One transaction: all of it is kept, or nothing."""
         with self._writer.begin() as session:
+            for guard in self.guards:
+                guard(session)
             yield session
 
     def close(self) -> None:
@@ -95,101 +152,57 @@ class Database:
 
 
 class Watch:
-    """Tells when another connection, in any process, has committed since it was last asked.
+    """Tells when another connection, in any process, has committed since it was last asked."""
 
-    SQLite counts commits in `PRAGMA data_version`; asking costs microseconds.
-    """
+    LONGEST_WAIT = 0.1
+    """Seconds without a look at whether to stop."""
 
     def __init__(self, database: Database) -> None:
-        self._connection = database.engine.raw_connection()
-        self._version = -1
+        self._commits = database.kind.commits(database.engine)
 
     def changed(self) -> bool:
-        cursor = self._connection.cursor()
-        cursor.execute("PRAGMA data_version")
-        version = int(next(iter(cursor.fetchall()))[0])
-        cursor.close()
-        changed, self._version = version != self._version, version
-        return changed
+        return self._commits.seen(0)
 
-    def wait(self, stop: threading.Event, *, timeout: float, interval: float = 0.02) -> bool:
+    def wait(self, stop: Event, *, timeout: float) -> bool:
         """Sleep until a commit was seen (True), or until `timeout` seconds went by or `stop` was set (False)."""
-        for _ in range(max(1, int(timeout / interval))):
-            if self.changed():
-                return True
-            if stop.wait(interval):
+        until = time.monotonic() + timeout
+        while not self._commits.seen(max(0.0, min(self.LONGEST_WAIT, until - time.monotonic()))):
+            if stop.is_set() or time.monotonic() >= until:
                 return False
-        return False
+        return True
 
     def close(self) -> None:
-        self._connection.close()
+        self._commits.close()
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed)
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(
-        parsed,
-        module=pysqlite3.dbapi2,
-        pool_size=48,
-        max_overflow=16,
-        pool_use_lifo=True,  # each connection has a page cache of its own: the fewer are in use, the less memory
-        connect_args={"check_same_thread": False},
-    )
-    event.listen(engine, "connect", _prepare_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
+def kind_of(session: Session) -> Kind:
+    """The kind of database that a session speaks to."""
+    return KINDS[session.connection().dialect.name]
 
 
-def check_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse a SQLite whose write-ahead log may lose committed writes; raises SettingInvalid."""
-    if version < SAFE_SQLITE:
-        raise SettingInvalid(
-            f"SQLite {'.'.join(map(str, version))} can lose committed writes; 3.51.3 or later is needed"
-        )
-
-
-def _prepare_connection(connection: pysqlite3.dbapi2.Connection, _record: ConnectionPoolEntry) -> None:
-    check_sqlite(pysqlite3.sqlite_version_info)
-    connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "recursive_triggers=ON",  # else INSERT OR REPLACE deletes a row without asking its triggers
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "cache_size=-8192",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("pulih_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+def database_now(session: Session) -> dt.datetime:
+    """What the database's own clock says: the same for every process that uses it."""
+    now: dt.datetime = session.execute(text(kind_of(session).NOW).columns(now=UTCDateTime())).scalar_one()
+    return now
 
 
 def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert many rows at once, in the session's transaction, without making an object of each."""
+    """Insert many rows at once, in the session's transaction, without making an object of each.
+
+    All have the same columns; none is filled in but by the database.
+    """
     assert isinstance(table.__table__, Table)
-    session.connection().execute(insert(table.__table__), rows)
+    if rows:
+        kind_of(session).insert_rows(session.connection(), table.__table__, rows)
 
 
 def insert_tuples(
     session: Session, table: type[Base], columns: Sequence[str], rows: Sequence[tuple[object, ...]]
 ) -> None:
     """The same for very many rows: tuples of what the database itself takes (integers, text), in the table's order."""
-    if not rows:
-        return
     assert isinstance(table.__table__, Table)
-    connection = session.connection()
-    if connection.dialect.positional:
-        statement = insert(table.__table__).compile(dialect=connection.dialect, column_keys=list(columns))
-        connection.exec_driver_sql(str(statement), list(rows))
-    else:
-        connection.execute(insert(table.__table__), [dict(zip(columns, row, strict=True)) for row in rows])
+    if rows:
+        kind_of(session).insert_tuples(session.connection(), table.__table__, columns, rows)
 
 
 def rows_changed(session: Session, statement: Update | Delete) -> int:
@@ -204,22 +217,16 @@ def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, 
 
     Conditions are SQL that SQLite and PostgreSQL read alike.
     """
-    for name, table, act, condition, message in refusals:
-        if dialect == "sqlite":
-            yield (
-                f"CREATE TRIGGER refuse_{name} BEFORE {act} ON {table} WHEN {condition} "
-                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-            )
-        else:
-            kept = "OLD" if act == "DELETE" else "NEW"
-            yield (
-                f"CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                f"IF {condition} THEN RAISE EXCEPTION '{message}'; END IF; RETURN {kept}; END $$"
-            )
-            yield (
-                f"CREATE TRIGGER refuse_{name} BEFORE {act} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_{name}()"
-            )
+    for refusal in refusals:
+        yield from KINDS[dialect].refusal(*refusal)
 
 
-Clock = Callable[[], dt.datetime]
-"""Where time comes in; everything below the edges takes `now` as an argument."""
+def failure(error: DBAPIError) -> Literal["storage_full", "busy"] | None:
+    """Why a database could not do what it was asked, where another try may do."""
+    cause = error.orig
+    if cause is None:
+        return None
+    kind = postgresql if hasattr(cause, "sqlstate") else sqlite
+    if kind.is_full(cause):
+        return "storage_full"
+    return "busy" if kind.is_busy(cause) else None

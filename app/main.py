@@ -7,13 +7,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib import resources
 
 import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +28,8 @@ from app.orders import guarding, imports_staging
 from app.orders.conditions_router import router as conditions_router
 from app.orders.imports_router import router as imports_router
 from app.orders.router import router as orders_router
-from app.publication import loop, zones
+from app.publication import zones
+from app.publication.loop import Publishing
 from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
@@ -82,6 +83,7 @@ def create_app(
     app.state.clock = clock
     app.state.guard = guarding.load(settings.zone_settings)
     app.state.idempotency_in_flight = set()
+    app.state.publishing = None
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -99,34 +101,32 @@ def make_publisher(settings: Settings, database: Database) -> Publisher:
 
 
 @contextmanager
-def publishing(settings: Settings, database: Database, clock: Clock) -> Iterator[None]:
+def publishing(settings: Settings, database: Database, clock: Clock) -> Iterator[Publishing]:
     """The publisher in a thread for as long as the block runs, and beside it the sweeper."""
-    publisher = make_publisher(settings, database)
-    publisher.start(clock())
+    publisher = Publishing(database, partial(make_publisher, settings), clock)
     stop = threading.Event()
-    threads = [
-        threading.Thread(target=loop.run, args=(database, publisher, clock, stop), name="publisher", daemon=True),
-        threading.Thread(target=_sweep, args=(settings, database, clock, stop), name="sweeper", daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    sweeper = threading.Thread(
+        target=_sweep, args=(settings, database, clock, publisher, stop), name="sweeper", daemon=True
+    )
+    with publisher.running(stop):
+        sweeper.start()
+        try:
+            yield publisher
+        finally:
+            stop.set()
+            sweeper.join()
 
 
-def _sweep(settings: Settings, database: Database, clock: Clock, stop: threading.Event) -> None:
-    """What is done now and then, each with a failure of its own: a database that is busy is asked again."""
+def _sweep(settings: Settings, database: Database, clock: Clock, publisher: Publishing, stop: threading.Event) -> None:
+    """What is done now and then by the one that publishes, each with a failure of its own: a database that is busy is
+    asked again."""
     chores: tuple[tuple[str, Callable[[], object]], ...] = (
         ("broken-off imports could not be swept away", lambda: imports_staging.sweep(database, clock())),
         ("who is overdue could not be written down", lambda: overdue.watch(database, clock, settings.overdue)),
         ("a rebase could not be looked after", lambda: rebasing.watch(database, clock, settings.rebase)),
     )
     while not stop.is_set():
-        for failure, chore in chores:
+        for failure, chore in chores if publisher.has_lease else ():
             try:
                 chore()
             except SQLAlchemyError:
@@ -137,7 +137,7 @@ def _sweep(settings: Settings, database: Database, clock: Clock, stop: threading
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
-    with publishing(state.settings, state.database, state.clock):
+    with publishing(state.settings, state.database, state.clock) as state.publishing:
         yield
 
 
@@ -154,11 +154,14 @@ def _mount_pages(app: FastAPI) -> None:
     def healthz(actor: Everybody) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", tags=["health"], summary="The database answers and something is published")
+    @app.get("/readyz", tags=["health"], summary="The database answers, something is published, the publisher is well")
     def readyz(actor: Everybody, session: SessionDep) -> PlainTextResponse:
-        session.execute(select(1))
         if zones.head(session) is None:
             return PlainTextResponse("nothing has been published yet\n", 503)
+        publisher: Publishing | None = app.state.publishing
+        ailment = None if publisher is None else publisher.ailment()
+        if ailment is not None:
+            return PlainTextResponse(f"{ailment}\n", 503)
         return PlainTextResponse("ok\n")
 
 

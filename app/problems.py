@@ -8,9 +8,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
+from app.db import failure
 from app.errors import AppError, Fault, faults_of
 from resolver_policy.errors import PolicyError
 
@@ -93,6 +95,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(StaleDataError, _stale)
     app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(PoolTimeout, _database_error)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -144,11 +147,11 @@ def _stale(_request: Request, _error: Exception) -> JSONResponse:
 
 
 def _database_error(_request: Request, error: Exception) -> JSONResponse:
-    text = str(getattr(error, "orig", error))
-    if "full" in text or "No space" in text:
-        return problem("storage_full", "the change was not made: no space is left to record it")
-    if "locked" in text or "busy" in text:
-        return problem("busy", "the change was not made: the database is busy", headers={"Retry-After": "1"})
+    code = "busy" if isinstance(error, PoolTimeout) else failure(error) if isinstance(error, DBAPIError) else None
+    if code == "storage_full":
+        return problem(code, "the change was not made: no space is left to record it")
+    if code == "busy":
+        return problem(code, "the change was not made: the database is busy", headers={"Retry-After": "1"})
     log.error("the database failed", exc_info=error)
     return problem("internal", "the change was not made: the database failed")
 

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.service import FrozenClock, Service, Template, copy_of, make_template, serving
+from tests import databases
+from tests.service import FrozenClock, Service, Template, copy_of, make_template, serving, settings_in
 
 hypothesis_settings.register_profile(
     "default",
@@ -35,6 +36,13 @@ class Application(NamedTuple):
     address: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def database_server() -> Iterator[None]:
+    """The server that this session's databases need, if they need one."""
+    with databases.server():
+        yield
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return make_template(tmp_path_factory.mktemp("template"))
@@ -42,8 +50,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def application(template: Template) -> Iterator[Application]:
-    database = Database(f"sqlite:///{template.path}")
-    app = create_app(Settings(data_dir=template.path.parent), database, with_publisher=False)
+    database = Database(template.url)
+    app = create_app(Settings(), database, with_publisher=False)
     database.close()
     with serving(app) as address:
         yield Application(app, address)
@@ -51,7 +59,7 @@ def application(template: Template) -> Iterator[Application]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path)
+    return settings_in(tmp_path)
 
 
 @pytest.fixture
@@ -60,6 +68,7 @@ def database(template: Template, settings: Settings) -> Iterator[Database]:
     database = copy_of(template, settings)
     yield database
     database.close()
+    databases.drop(settings.database)
 
 
 @pytest.fixture

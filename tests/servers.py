@@ -51,12 +51,12 @@ def wait_until(condition: Callable[[], bool], timeout: float, otherwise: Callabl
         time.sleep(0.02)
 
 
-def find(command: str, package: str) -> Path:
+def find(command: str, package: str, path: str = SYSTEM_PATH) -> Path:
     """Where `command` of Debian's `package` is installed."""
-    path = shutil.which(command, path=SYSTEM_PATH)
-    if path is None:
+    found = shutil.which(command, path=path)
+    if found is None:
         missing(f"{command} is not installed: scripts/test-deps installs it (package {package})")
-    return Path(path)
+    return Path(found)
 
 
 def missing(reason: str) -> NoReturn:

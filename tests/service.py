@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import shutil
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from app.publication.publisher import Publisher
 from app.settings import Settings
 from app.tables import metadata
 from resolver_policy.names import sort_key
+from tests import databases
 from tests.servers import wait_until
 
 NOW = dt.datetime(2026, 11, 22, 3, 0, tzinfo=dt.UTC)
@@ -68,29 +68,34 @@ class FrozenClock:
 
 
 class Template(NamedTuple):
-    """A migrated database file with the people in it, to be copied for each test."""
+    """A migrated database with the people in it, to be copied for each test."""
 
-    path: Path
+    url: str
     tokens: Mapping[str, str]
 
 
 def make_template(folder: Path) -> Template:
     """Migrate a database, give everybody a token, and close it."""
-    path = folder / "template.db"
-    database = Database(f"sqlite:///{path}")
+    url = databases.url_in(folder)
+    databases.make(url)
+    database = Database(url)
     migrate.upgrade(database)
     given = {}
     with database.write() as session:
         for name, role in PEOPLE.items():
             given[name] = tokens.create(session, HOST, role=role, name=name, expires_at=None, now=NOW - DAY)
     database.close()
-    return Template(path, given)
+    return Template(url, given)
+
+
+def settings_in(directory: Path, **fields: str) -> Settings:
+    """The settings of a data directory, and of the database that belongs to it."""
+    return Settings.model_validate({"data_dir": directory, "database_url": databases.url_in(directory), **fields})
 
 
 def copy_of(template: Template, settings: Settings) -> Database:
     """A database of a test's own, where its settings say."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    shutil.copy(template.path, settings.data_dir / "pulih.db")
+    databases.make(settings.database, template.url)
     return Database(settings.database)
 
 

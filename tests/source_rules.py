@@ -21,7 +21,7 @@ CLOCKS = frozenset(
     | {f"{func}.{name}" for func in ("sqlalchemy.func", "sqlalchemy.sql.func") for name in ("now", "current_timestamp")}
 )
 STUB_RESOLVERS = ("dns.query", "dns.resolver", "dns.asyncquery", "dns.asyncresolver")
-DIALECT = re.compile(r"\b(PRAGMA \w|BEGIN IMMEDIATE|INSERT OR |sqlite_master|ON DUPLICATE KEY)")
+DIALECT = re.compile(r"\b(PRAGMA \w|BEGIN IMMEDIATE|INSERT OR |sqlite_master|ON DUPLICATE KEY|pg_\w+\()")
 DIALECT_MODULES = ("sqlalchemy.dialects.", "pysqlite3", "sqlite3", "psycopg")
 
 

@@ -25,7 +25,10 @@ ALLOWED: dict[str, dict[str, str]] = {
         "app.migrate": "all missing migrations are one transaction",
     },
     "stub resolver": {},
-    "dialect": {"app.db": "what only SQLite or only PostgreSQL speaks is said there"},
+    "dialect": {
+        "app.postgresql": "what only PostgreSQL speaks is said there",
+        "app.sqlite": "what only SQLite speaks is said there",
+    },
 }
 """Where a place is right, and why."""
 
@@ -57,6 +60,8 @@ SOURCE_PLANTS = [
     ("stub resolver", "from dns import resolver\n"),
     ("stub resolver", "from dns.asyncquery import udp\n"),
     ("dialect", "import sqlite3\n"),
+    ("dialect", "import psycopg\n"),
+    ("dialect", 'LOCK = "SELECT pg_advisory_lock(1)"\n'),
     ("dialect", "from sqlalchemy.dialects.sqlite import insert\n"),
     ("dialect", 'def size(session):\n    return session.scalar("PRAGMA page_count")\n'),
 ]

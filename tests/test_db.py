@@ -5,8 +5,8 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from app.auth.models import Principal
 from app.db import Database, Watch
@@ -39,12 +39,12 @@ def test_a_transaction_that_fails_keeps_nothing(database: Database) -> None:
     assert count(database) == before
 
 
-def test_what_is_changed_while_reading_is_dropped(database: Database) -> None:
-    with database.read() as session:
-        session.add(Principal(name="new-1", role="auditor", created_at=NOW))
-        session.flush()
+def test_nothing_is_changed_while_reading(database: Database) -> None:
+    with database.read() as session, pytest.raises(DBAPIError, match=r"read-?only"):
+        session.execute(insert(Principal).values(name="new-1", role="auditor", created_at=NOW))
+    add(database, "new-2")
 
-    assert count(database) == 8
+    assert count(database) == 9
 
 
 def test_a_reader_sees_one_moment(database: Database) -> None:

@@ -11,14 +11,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = {
-    "requirements.lock": [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"]],
-    "requirements-dev.lock": [
-        *PROJECT["project"]["dependencies"],
-        *PROJECT["build-system"]["requires"],
-        *PROJECT["project"]["optional-dependencies"]["dev"],
-    ],
-}
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+SERVICE = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"], *EXTRAS["postgres"]]
+LOCKS = {"requirements.lock": SERVICE, "requirements-dev.lock": [*SERVICE, *EXTRAS["dev"]]}
 ENTRY = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[0-9][0-9a-z.]*)(?P<hashes>( --hash=sha256:[0-9a-f]{64})+)")
 VENDORED = ROOT / "app" / "static" / "swagger-ui"
 

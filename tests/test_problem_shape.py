@@ -9,11 +9,13 @@ import httpx
 import pytest
 from pysqlite3 import dbapi2
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from app import problems
 from app.errors import AppError, Fault
 from app.problems import PROBLEMS
 from resolver_policy.errors import PolicyError
+from tests import databases
 from tests.policy.scale import Record, scaled, tell
 from tests.servers import wait_until
 from tests.service import HOUR, NOW, ZONE, Json, Service, a_leaf, an_order, condition, targets, text_of
@@ -71,10 +73,7 @@ def other_body(service: Service) -> httpx.Response:
 
 
 def in_flight(service: Service) -> httpx.Response:
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER planted BEFORE INSERT ON idempotent_answers BEGIN SELECT RAISE(ABORT, 'planted'); END"
-        )
+    databases.refuse(service.database, "INSERT", "idempotent_answers")
     return service.post("orders", an_order(), by="operator-1", Idempotency_Key="k")
 
 
@@ -258,7 +257,11 @@ def test_a_full_disk_is_told_as_such(service: Service) -> None:
 
 
 def _limit_pages(service: Service) -> None:
-    """Let the database grow no further, on every connection that is open already."""
+    """Let the database grow no further, on every connection; PostgreSQL is made to say so."""
+    if databases.KIND == "postgresql":
+        databases.run(service.database, DISK_FULL)
+        databases.run(service.database, "CREATE TRIGGER x BEFORE INSERT ON targets EXECUTE FUNCTION disk_full()")
+        return
     service.database.engine.dispose()
 
     def limit(connection: dbapi2.Connection, _record: object) -> None:
@@ -268,9 +271,19 @@ def _limit_pages(service: Service) -> None:
     event.listen(service.database.engine, "connect", limit)
 
 
-def test_a_database_that_stays_locked_is_told_as_busy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.db.BUSY_TIMEOUT_MS", 100)
+DISK_FULL = """CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+RAISE EXCEPTION USING MESSAGE = 'could not extend file: No space left on device', ERRCODE = 'disk_full'; END $$"""
+
+
+def _impatient(connection: DBAPIConnection, _record: object) -> None:
+    statements = {"sqlite": "PRAGMA busy_timeout = 100", "postgresql": "SET lock_timeout = 100"}
+    connection.cursor().execute(statements[databases.KIND])
+    connection.commit()
+
+
+def test_a_database_that_stays_locked_is_told_as_busy(service: Service) -> None:
     service.database.engine.dispose()
+    event.listen(service.database.engine, "connect", _impatient)
     with service.database.write() as session:
         session.connection()
         response = service.post("orders", an_order(), by="operator-1")
@@ -282,20 +295,18 @@ def test_a_database_that_stays_locked_is_told_as_busy(service: Service, monkeypa
 def test_a_database_that_fails_is_logged_and_tells_nothing_of_itself(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE orders RENAME COLUMN reason_en TO planted")
+    databases.run(service.database, "ALTER TABLE orders RENAME COLUMN reason_en TO planted")
 
     assert check_shape(service.get("orders"))["code"] == "internal"
-    assert "no such column: orders.reason_en" in caplog.text
+    assert "orders.reason_en" in caplog.text
 
 
 def test_a_fault_of_the_service_is_logged_and_tells_nothing_of_itself(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.propose()
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER refuse_orders_update")
-        connection.exec_driver_sql("UPDATE orders SET legal_basis = 'no JSON'")
+    databases.allow(service.database, "orders", "orders_update")
+    databases.run(service.database, "UPDATE orders SET legal_basis = 'no JSON'")
 
     assert check_shape(service.get("orders"))["code"] == "internal"
     wait_until(lambda: "JSONDecodeError" in caplog.text, 10, lambda: "nothing was logged")

@@ -5,11 +5,9 @@ import datetime as dt
 from enum import StrEnum
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     Text,
@@ -18,13 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
-
-KeyText = Text().with_variant(Text(collation="C"), "postgresql")
-"""A sort key: compared octet by octet, on every database."""
-
-RowId = BigInteger().with_variant(Integer, "sqlite")
-"""64 bits everywhere; on SQLite only a column declared INTEGER is the row's own number."""
+from app.db import Base, KeyText, RowId
 
 ORDINAL_BITS = 32
 LEAF = "leaf"

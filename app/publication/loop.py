@@ -1,16 +1,21 @@
-"""The publisher's day: acts that fall due, then what was touched, at most one release a second."""
+"""The publisher's day: its lease, acts that fall due, then what was touched, at most one release a second."""
 
 import datetime as dt
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Clock, Database, Watch
 from app.orders import clock as orders_clock
 from app.orders.models import Order
+from app.publication import lease as leases
 from app.publication import zones
+from app.publication.lease import Lease, LeaseLost
 from app.publication.publisher import Publisher
 
 log = logging.getLogger(__name__)
@@ -23,70 +28,153 @@ WORKED_AT_ONCE = 0.1
 
 LONGEST_NAP = 1.0
 RETRY = 1.0
+STAND_BY = 0.5
+"""Seconds between two looks at another publisher's lease; a commit is a reason to look as well."""
+
+LONGEST_SILENCE = 120.0
+"""Seconds without a turn after which the publisher counts as stuck: twice as long as it may wait for a lock."""
+
+Make = Callable[[Database], Publisher]
+"""Makes the publisher that writes into a database."""
 
 
-def run(database: Database, publisher: Publisher, clock: Clock, stop: threading.Event) -> None:
-    """Publish until `stop` is set, and prepare large releases in the time between.
+class Publishing:
+    """The publisher of one process: it publishes while it has the lease, and stands by while another has it."""
 
-    A database failure is logged and tried again; nothing that was touched is lost.
-    """
-    watch = Watch(database)
-    last_release: float | None = None
-    try:
-        while not stop.is_set():
+    def __init__(self, database: Database, make: Make, clock: Clock, holder: str | None = None) -> None:
+        self._database = database
+        self._make = make
+        self._clock = clock
+        self._holder = holder or leases.this_process()
+        self._lease: Lease | None = None
+        self._renewed_at = self._turned_at = time.monotonic()
+        self._publisher: Publisher
+        self._writing: Database
+        self._last_release = 0.0
+        self._thread: threading.Thread | None = None
+        self._stands_by = False
+
+    @contextmanager
+    def running(self, stop: threading.Event) -> Iterator[None]:
+        """Publish in a thread for as long as the block runs; zones are in line with the settings when it begins,
+        unless another publisher has the lease. Raises what keeps this one from starting."""
+        self.take_over()
+        self._thread = threading.Thread(target=self.run, args=(stop,), name="publisher", daemon=True)
+        self._thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            self._thread.join()
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether this is the one that publishes, as far as it knows."""
+        return self._lease is not None
+
+    def ailment(self) -> str | None:
+        """What is wrong with the thread, in words; None where it publishes or stands by."""
+        if self._thread is None or not self._thread.is_alive():
+            return "the publisher does not run"
+        silent = time.monotonic() - self._turned_at
+        return f"the publisher has been stuck for {silent:.0f} s" if silent > LONGEST_SILENCE else None
+
+    def run(self, stop: threading.Event) -> None:
+        """Publish or stand by until `stop` is set, and prepare large releases in the time between.
+
+        A database failure is logged and tried again; nothing that was touched is lost.
+        """
+        watch = Watch(self._database)
+        try:
+            while not stop.is_set():
+                self._turned_at = time.monotonic()
+                try:
+                    if self._lease is None and not self.take_over():
+                        watch.wait(stop, timeout=STAND_BY)
+                        continue
+                    self._turn()
+                    if not self._work():
+                        self._rest(watch, stop)
+                except LeaseLost:
+                    self._lease = None
+                    log.warning("another publisher has taken over; this one stands by")
+                except Exception:
+                    log.exception("publishing failed; it will be tried again")
+                    stop.wait(RETRY)
+            self._hand_over()
+        finally:
+            watch.close()
+
+    def take_over(self) -> bool:
+        """Take the lease, and bring zones in line with the settings; False where another has it."""
+        lease = leases.take(self._database, self._holder)
+        if lease is None:
+            if not self._stands_by:
+                log.info("another publisher is at work; this one is standing by")
+            self._stands_by = True
+            return False
+        self._stands_by = False
+        log.info("publishing under epoch %d", lease.epoch)
+        self._writing = lease.guarded()
+        try:
+            self._publisher = self._make(self._writing)
+            self._publisher.start(self._clock())
+        except BaseException:
+            lease.give_up()
+            raise
+        self._last_release = self._age_of_head()
+        self._lease, self._renewed_at = lease, time.monotonic()
+        return True
+
+    def _hand_over(self) -> None:
+        """Let another take over at once; where that fails it takes over a little later."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
             try:
-                last_release = _turn(database, publisher, clock, last_release or _last_release(database, clock()))
-                if not _work(publisher):
-                    _rest(database, publisher, watch, clock, stop, last_release)
-            except Exception:
-                log.exception("publishing failed; it will be tried again")
-                stop.wait(RETRY)
-    finally:
-        watch.close()
+                lease.give_up()
+            except SQLAlchemyError:
+                log.warning("the lease could not be given up; it ends by itself", exc_info=True)
 
+    def _work(self) -> bool:
+        """Prepare large releases for a moment; False where nothing needs it."""
+        until = time.monotonic() + WORKED_AT_ONCE
+        while self._publisher.work():
+            if time.monotonic() >= until:
+                return True
+        return False
 
-def _work(publisher: Publisher) -> bool:
-    """Prepare large releases for a moment; False where nothing needs it."""
-    until = time.monotonic() + WORKED_AT_ONCE
-    while publisher.work():
-        if time.monotonic() >= until:
-            return True
-    return False
+    def _age_of_head(self) -> float:
+        """When the newest release was made, by the monotonic clock: whoever publishes next keeps the spacing."""
+        with self._database.read() as session:
+            newest = zones.head(session)
+        age = SPACING if newest is None else (self._clock() - newest.published_at).total_seconds()
+        return time.monotonic() - min(max(age, 0.0), SPACING)
 
+    def _turn(self) -> None:
+        assert self._lease is not None
+        if time.monotonic() - self._renewed_at > leases.RENEWED_EVERY:
+            self._lease.renew()
+            self._renewed_at = time.monotonic()
+        now = self._clock()
+        if self._due_in(now) <= 0:
+            with self._writing.write() as session:
+                orders_clock.run_due(session, self._clock)
+        if time.monotonic() - self._last_release < SPACING:
+            return
+        if self._publisher.can_release() and self._publisher.release(now):
+            self._last_release = time.monotonic()
 
-def _last_release(database: Database, now: dt.datetime) -> float:
-    """When the newest release was made, by the monotonic clock: a process that was started again keeps the spacing."""
-    with database.read() as session:
-        newest = zones.head(session)
-    age = SPACING if newest is None else (now - newest.published_at).total_seconds()
-    return time.monotonic() - min(max(age, 0.0), SPACING)
+    def _rest(self, watch: Watch, stop: threading.Event) -> None:
+        """Sleep until a commit, until the next act is due, or until the second since the last release is over."""
+        due_in = self._due_in(self._clock())
+        spaced_in = SPACING - (time.monotonic() - self._last_release)
+        if spaced_in > 0 and self._publisher.can_release():
+            stop.wait(spaced_in)
+        else:
+            watch.wait(stop, timeout=max(0.0, min(LONGEST_NAP, due_in)))
 
-
-def _turn(database: Database, publisher: Publisher, clock: Clock, last_release: float) -> float:
-    now = clock()
-    with database.read() as session:
-        due = _next_due(session.scalar(select(func.min(Order.due_at))), now) <= 0
-    if due:
-        with database.write() as session:
-            orders_clock.run_due(session, clock)
-    if time.monotonic() - last_release < SPACING:
-        return last_release
-    return time.monotonic() if publisher.can_release() and publisher.release(now) else last_release
-
-
-def _rest(
-    database: Database, publisher: Publisher, watch: Watch, clock: Clock, stop: threading.Event, last_release: float
-) -> None:
-    """Sleep until a commit, until the next act is due, or until the second since the last release is over."""
-    with database.read() as session:
-        due_in = _next_due(session.scalar(select(func.min(Order.due_at))), clock())
-    spaced_in = SPACING - (time.monotonic() - last_release)
-    if spaced_in > 0 and publisher.can_release():
-        stop.wait(spaced_in)
-    else:
-        watch.wait(stop, timeout=max(0.0, min(LONGEST_NAP, due_in)))
-
-
-def _next_due(due_at: dt.datetime | None, now: dt.datetime) -> float:
-    """Seconds until the next act is due."""
-    return LONGEST_NAP if due_at is None else (due_at - now).total_seconds()
+    def _due_in(self, now: dt.datetime) -> float:
+        """Seconds until the next act is due."""
+        with self._database.read() as session:
+            due_at = session.scalar(select(func.min(Order.due_at)))
+        return LONGEST_NAP if due_at is None else (due_at - now).total_seconds()

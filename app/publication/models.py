@@ -6,8 +6,7 @@ import datetime as dt
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
-from app.orders.models import KeyText
+from app.db import Base, KeyText
 
 
 class Zone(Base):
@@ -16,7 +15,7 @@ class Zone(Base):
     __tablename__ = "zones"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(KeyText, unique=True)
     action: Mapped[str] = mapped_column(Text)
     floor: Mapped[int] = mapped_column(BigInteger)
     epoch_release_id: Mapped[int]
@@ -133,3 +132,14 @@ class BaseRow(Base):
     late_at: Mapped[dt.datetime | None]
     spent_at: Mapped[dt.datetime | None]
     dropped_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
+
+
+class PublisherLease(Base):
+    """Who publishes, under which epoch, and until when by the database's clock; one row (`app.publication.lease`)."""
+
+    __tablename__ = "publisher_lease"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    holder: Mapped[str] = mapped_column(Text)
+    epoch: Mapped[int]
+    expires_at: Mapped[dt.datetime]

@@ -5,8 +5,7 @@ import datetime as dt
 from sqlalchemy import BigInteger, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
-from app.orders.models import RowId
+from app.db import Base, KeyText, RowId
 
 
 class SubscriberRow(Base):
@@ -56,8 +55,8 @@ class Delivery(Base):
     __tablename__ = "deliveries"
 
     subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
-    zone: Mapped[str] = mapped_column(Text, primary_key=True)
-    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    zone: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    address: Mapped[str] = mapped_column(KeyText, primary_key=True)
     asked_at: Mapped[dt.datetime | None]
     asked_kind: Mapped[str | None] = mapped_column(Text)
     asked_serial: Mapped[int | None] = mapped_column(BigInteger)

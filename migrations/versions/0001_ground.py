@@ -146,6 +146,14 @@ REFUSALS = (
         "EXISTS (SELECT 1 FROM releases WHERE id >= OLD.from_release)",
         "what was published is kept for ever",
     ),
+    ("publisher_lease_delete", "publisher_lease", "DELETE", "1 = 1", "a lease ends by itself"),
+    (
+        "publisher_lease_update",
+        "publisher_lease",
+        "UPDATE",
+        "NEW.epoch < OLD.epoch OR NEW.epoch = OLD.epoch AND NEW.holder <> OLD.holder",
+        "an epoch has one holder, and epochs only grow",
+    ),
     ("evidence_update", "evidence", "UPDATE", "1 = 1", "evidence is never changed"),
     ("evidence_delete", "evidence", "DELETE", "1 = 1", "evidence is never deleted"),
     ("releases_update", "releases", "UPDATE", "1 = 1", "a release is never changed"),
@@ -321,6 +329,7 @@ REFUSALS = (
 def upgrade() -> None:
     create_tables()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
+    op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
     for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
         op.execute(statement)
 
@@ -328,14 +337,14 @@ def upgrade() -> None:
 def create_tables() -> None:
     op.create_table(
         "events",
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", ROW_ID, autoincrement=False, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("recorded_at", UTCDateTime(), nullable=False),
         sa.Column("occurred_at", UTCDateTime(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("principal_id", sa.Integer(), nullable=True),
-        sa.Column("order_id", sa.Integer(), nullable=True),
+        sa.Column("principal_id", ROW_ID, nullable=True),
+        sa.Column("order_id", ROW_ID, nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("leaf", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_events"),
@@ -344,13 +353,13 @@ def create_tables() -> None:
     op.create_index("ix_events_recorded_at", "events", ["recorded_at"], unique=False)
     op.create_table(
         "journal_head",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("size", ROW_ID, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_journal_head"),
     )
     op.create_table(
         "principals",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -361,21 +370,29 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name="uq_principals_name"),
     )
     op.create_table(
+        "publisher_lease",
+        sa.Column("id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("epoch", ROW_ID, nullable=False),
+        sa.Column("expires_at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_publisher_lease"),
+    )
+    op.create_table(
         "releases",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", ROW_ID, autoincrement=False, nullable=False),
         sa.Column("published_at", UTCDateTime(), nullable=False),
-        sa.Column("names", sa.Integer(), nullable=False),
-        sa.Column("rules", sa.Integer(), nullable=False),
+        sa.Column("names", ROW_ID, nullable=False),
+        sa.Column("rules", ROW_ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("rules_sum", sa.LargeBinary(length=504), nullable=False),
-        sa.Column("events_until", sa.Integer(), nullable=False),
+        sa.Column("events_until", ROW_ID, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_releases"),
     )
     op.create_table(
         "rule_spans",
         sa.Column("key", KEY_TEXT, nullable=False),
-        sa.Column("from_release", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("to_release", sa.Integer(), nullable=True),
+        sa.Column("from_release", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("to_release", ROW_ID, nullable=True),
         sa.Column("own", sa.SmallInteger(), nullable=False),
         sa.Column("wild", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", "from_release", name="pk_rule_spans"),
@@ -401,8 +418,8 @@ def create_tables() -> None:
     op.create_table(
         "urgent_spans",
         sa.Column("key", KEY_TEXT, nullable=False),
-        sa.Column("from_release", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("to_release", sa.Integer(), nullable=True),
+        sa.Column("from_release", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("to_release", ROW_ID, nullable=True),
         sa.Column("own", sa.SmallInteger(), nullable=False),
         sa.Column("wild", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", "from_release", name="pk_urgent_spans"),
@@ -427,14 +444,14 @@ def create_tables() -> None:
     )
     op.create_table(
         "bases",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("asked_at", UTCDateTime(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("release_id", sa.Integer(), nullable=True),
+        sa.Column("release_id", ROW_ID, nullable=True),
         sa.Column("cut_at", UTCDateTime(), nullable=True),
         sa.Column("late_at", UTCDateTime(), nullable=True),
         sa.Column("spent_at", UTCDateTime(), nullable=True),
-        sa.Column("dropped_release_id", sa.Integer(), nullable=True),
+        sa.Column("dropped_release_id", ROW_ID, nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_bases_release_id"),
         sa.ForeignKeyConstraint(["dropped_release_id"], ["releases.id"], name="fk_bases_dropped_release_id"),
         sa.PrimaryKeyConstraint("id", name="pk_bases"),
@@ -442,14 +459,14 @@ def create_tables() -> None:
     )
     op.create_table(
         "subscribers",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("addresses", sa.Text(), nullable=False),
         sa.Column("notify", sa.Text(), nullable=False),
         sa.Column("keyed", sa.Boolean(), nullable=False),
         sa.Column("layered", sa.Boolean(), nullable=False),
         sa.Column("overrides", sa.Boolean(), nullable=False),
-        sa.Column("settling", sa.Integer(), nullable=True),
+        sa.Column("settling", ROW_ID, nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_subscribers"),
@@ -457,8 +474,8 @@ def create_tables() -> None:
     )
     op.create_table(
         "touched",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("order_id", ROW_ID, nullable=False),
         sa.Column("key", KEY_TEXT, nullable=True),
         sa.Column("match", sa.SmallInteger(), nullable=True),
         sa.Column("touched_at", UTCDateTime(), nullable=False),
@@ -466,11 +483,11 @@ def create_tables() -> None:
     )
     op.create_table(
         "zones",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("name", KEY_TEXT, nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("floor", sa.BigInteger(), nullable=False),
-        sa.Column("epoch_release_id", sa.Integer(), nullable=False),
+        sa.Column("epoch_release_id", ROW_ID, nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("retired_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_zones"),
@@ -478,9 +495,9 @@ def create_tables() -> None:
     )
     op.create_table(
         "deliveries",
-        sa.Column("subscriber_id", sa.Integer(), nullable=False),
-        sa.Column("zone", sa.Text(), nullable=False),
-        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("subscriber_id", ROW_ID, nullable=False),
+        sa.Column("zone", KEY_TEXT, nullable=False),
+        sa.Column("address", KEY_TEXT, nullable=False),
         sa.Column("asked_at", UTCDateTime(), nullable=True),
         sa.Column("asked_kind", sa.Text(), nullable=True),
         sa.Column("asked_serial", sa.BigInteger(), nullable=True),
@@ -488,7 +505,7 @@ def create_tables() -> None:
         sa.Column("sent_serial", sa.BigInteger(), nullable=True),
         sa.Column("sent_octets", sa.BigInteger(), nullable=True),
         sa.Column("seen_serial", sa.BigInteger(), nullable=True),
-        sa.Column("seen_release", sa.Integer(), nullable=True),
+        sa.Column("seen_release", ROW_ID, nullable=True),
         sa.Column("seen_at", UTCDateTime(), nullable=True),
         sa.Column("had_at", UTCDateTime(), nullable=True),
         sa.Column("notified_at", UTCDateTime(), nullable=True),
@@ -502,8 +519,8 @@ def create_tables() -> None:
         sa.Column("acknowledged_pending", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_note", sa.Text(), nullable=True),
         sa.Column("kept_at", UTCDateTime(), nullable=True),
-        sa.Column("kept_rows", sa.Integer(), nullable=False),
-        sa.Column("folded", sa.Integer(), nullable=False),
+        sa.Column("kept_rows", ROW_ID, nullable=False),
+        sa.Column("folded", ROW_ID, nullable=False),
         sa.Column("unkept", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_deliveries_subscriber_id"),
         sa.PrimaryKeyConstraint("subscriber_id", "zone", "address", name="pk_deliveries"),
@@ -511,7 +528,7 @@ def create_tables() -> None:
     op.create_table(
         "exchanges",
         sa.Column("id", ROW_ID, nullable=False),
-        sa.Column("subscriber_id", sa.Integer(), nullable=False),
+        sa.Column("subscriber_id", ROW_ID, nullable=False),
         sa.Column("zone", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
@@ -524,7 +541,7 @@ def create_tables() -> None:
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("has_serial", sa.BigInteger(), nullable=True),
-        sa.Column("has_release", sa.Integer(), nullable=True),
+        sa.Column("has_release", ROW_ID, nullable=True),
         sa.Column("has_since", UTCDateTime(), nullable=True),
         sa.Column("folded", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_exchanges_subscriber_id"),
@@ -538,7 +555,7 @@ def create_tables() -> None:
     )
     op.create_table(
         "overdue",
-        sa.Column("subscriber_id", sa.Integer(), nullable=False),
+        sa.Column("subscriber_id", ROW_ID, nullable=False),
         sa.Column("zone", sa.Text(), nullable=False),
         sa.Column("recorded_at", UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_overdue_subscriber_id"),
@@ -546,7 +563,7 @@ def create_tables() -> None:
     )
     op.create_table(
         "event_personal",
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", ROW_ID, nullable=False),
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("salt", sa.LargeBinary(length=16), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
@@ -555,10 +572,10 @@ def create_tables() -> None:
     )
     op.create_table(
         "idempotent_answers",
-        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("principal_id", ROW_ID, nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("status", ROW_ID, nullable=False),
         sa.Column("etag", sa.Text(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -568,11 +585,11 @@ def create_tables() -> None:
     op.create_index("ix_idempotent_answers_created_at", "idempotent_answers", ["created_at"], unique=False)
     op.create_table(
         "orders",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", ROW_ID, nullable=False),
         sa.Column("sample", sa.Boolean(), nullable=False),
         sa.Column("number", sa.Text(), nullable=True),
         sa.Column("number_note", sa.Text(), nullable=True),
@@ -588,13 +605,13 @@ def create_tables() -> None:
         sa.Column("effective_at", UTCDateTime(), nullable=True),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
         sa.Column("review_due_at", UTCDateTime(), nullable=False),
-        sa.Column("targets_count", sa.Integer(), nullable=False),
+        sa.Column("targets_count", ROW_ID, nullable=False),
         sa.Column("targets_root", sa.LargeBinary(length=32), nullable=False),
         sa.Column("proposed_at", UTCDateTime(), nullable=False),
-        sa.Column("proposed_by_id", sa.Integer(), nullable=False),
+        sa.Column("proposed_by_id", ROW_ID, nullable=False),
         sa.Column("decided_at", UTCDateTime(), nullable=True),
-        sa.Column("approved_by_id", sa.Integer(), nullable=True),
-        sa.Column("rejected_by_id", sa.Integer(), nullable=True),
+        sa.Column("approved_by_id", ROW_ID, nullable=True),
+        sa.Column("rejected_by_id", ROW_ID, nullable=True),
         sa.Column("lift_ground", sa.Text(), nullable=True),
         sa.Column("lift_planned_at", UTCDateTime(), nullable=True),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
@@ -632,8 +649,8 @@ def create_tables() -> None:
     )
     op.create_table(
         "tokens",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("principal_id", ROW_ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
@@ -645,8 +662,8 @@ def create_tables() -> None:
     op.create_index("ix_tokens_principal_id", "tokens", ["principal_id"], unique=False)
     op.create_table(
         "tsig_keys",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("subscriber_id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("subscriber_id", ROW_ID, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("algorithm", sa.Text(), nullable=False),
         sa.Column("sealed_secret", sa.LargeBinary(), nullable=False),
@@ -659,8 +676,8 @@ def create_tables() -> None:
     op.create_index("ix_tsig_keys_subscriber_id", "tsig_keys", ["subscriber_id"], unique=False)
     op.create_table(
         "zone_serials",
-        sa.Column("zone_id", sa.Integer(), nullable=False),
-        sa.Column("release_id", sa.Integer(), nullable=False),
+        sa.Column("zone_id", ROW_ID, nullable=False),
+        sa.Column("release_id", ROW_ID, nullable=False),
         sa.Column("serial", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_zone_serials_release_id"),
         sa.ForeignKeyConstraint(["zone_id"], ["zones.id"], name="fk_zone_serials_zone_id"),
@@ -669,13 +686,13 @@ def create_tables() -> None:
     op.create_index("uq_zone_serials_zone_id_serial", "zone_serials", ["zone_id", "serial"], unique=True)
     op.create_table(
         "conditions",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
         sa.Column("uid", sa.Text(), nullable=False),
-        sa.Column("order_id", sa.Integer(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("parent_position", sa.Integer(), nullable=True),
+        sa.Column("order_id", ROW_ID, nullable=False),
+        sa.Column("position", ROW_ID, nullable=False),
+        sa.Column("parent_position", ROW_ID, nullable=True),
         sa.Column("op", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", ROW_ID, nullable=False),
         sa.Column("code", sa.Text(), nullable=True),
         sa.Column("text_id", sa.Text(), nullable=True),
         sa.Column("text_en", sa.Text(), nullable=True),
@@ -683,8 +700,8 @@ def create_tables() -> None:
         sa.Column("gating", sa.Boolean(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=True),
-        sa.Column("claimed_by_id", sa.Integer(), nullable=True),
-        sa.Column("verified_by_id", sa.Integer(), nullable=True),
+        sa.Column("claimed_by_id", ROW_ID, nullable=True),
+        sa.Column("verified_by_id", ROW_ID, nullable=True),
         sa.CheckConstraint(
             "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
             name=op.f("ck_conditions_met_by_two"),
@@ -701,8 +718,8 @@ def create_tables() -> None:
     op.create_index("uq_conditions_order_id_position", "conditions", ["order_id", "position"], unique=True)
     op.create_table(
         "in_force",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("order_id", ROW_ID, nullable=False),
         sa.Column("began_at", UTCDateTime(), nullable=False),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_in_force_order_id"),
@@ -712,7 +729,7 @@ def create_tables() -> None:
     op.create_table(
         "targets",
         sa.Column("id", ROW_ID, autoincrement=False, nullable=False),
-        sa.Column("order_id", sa.Integer(), nullable=False),
+        sa.Column("order_id", ROW_ID, nullable=False),
         sa.Column("key", KEY_TEXT, nullable=False),
         sa.Column("match", sa.SmallInteger(), nullable=False),
         sa.Column("released_at", UTCDateTime(), nullable=True),
@@ -723,10 +740,10 @@ def create_tables() -> None:
     op.create_index("uq_targets_key_match_order_id", "targets", ["key", "match", "order_id"], unique=True)
     op.create_table(
         "evidence",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("condition_id", sa.Integer(), nullable=False),
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("condition_id", ROW_ID, nullable=False),
         sa.Column("submitted_at", UTCDateTime(), nullable=False),
-        sa.Column("submitted_by_id", sa.Integer(), nullable=False),
+        sa.Column("submitted_by_id", ROW_ID, nullable=False),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("file_name", sa.Text(), nullable=True),

@@ -119,7 +119,7 @@ def test_of_too_many_the_rules_are_counted(service: Service, monkeypatch: pytest
 @pytest.fixture
 def world(service: Service, template: Template) -> World:
     """Nothing but the first, empty release."""
-    return World(service.database, service.publisher, service.clock, template)
+    return World(service.database, service.publisher, service.clock, template, service.settings)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -5,12 +5,26 @@ import threading
 
 import httpx
 import pytest
+from sqlalchemy import Connection, event
 
 from app.db import Database
 from app.settings import Settings
+from tests import databases
 from tests.conftest import Application
 from tests.servers import wait_until
-from tests.service import HOUR, NOW, FrozenClock, Service, Template, an_order, answered, condition, problem, running
+from tests.service import (
+    HOUR,
+    NOW,
+    FrozenClock,
+    Service,
+    Template,
+    an_order,
+    answered,
+    condition,
+    copy_of,
+    problem,
+    running,
+)
 
 KEY = {"Idempotency_Key": "key-1"}
 
@@ -124,7 +138,7 @@ def test_answers_that_are_over_a_day_old_are_dropped(service: Service) -> None:
 def test_the_same_post_across_a_restart_has_the_same_answer(template: Template, settings: Settings) -> None:
     body = an_order()
     headers = {"Authorization": f"Bearer {template.tokens['operator-1']}", "Idempotency-Key": "key-1"}
-    (settings.data_dir / "pulih.db").write_bytes(template.path.read_bytes())
+    copy_of(template, settings).close()
     answers = []
     for _ in range(2):
         database = Database(settings.database)
@@ -166,10 +180,7 @@ def test_a_key_is_free_again_when_its_request_was_refused(service: Service, appl
 
 def test_an_answer_and_its_effect_are_kept_together_or_not_at_all(service: Service) -> None:
     """A planted fault of the database at the very last statement: neither order nor answer is there."""
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER planted BEFORE INSERT ON idempotent_answers BEGIN SELECT RAISE(ABORT, 'planted'); END"
-        )
+    databases.refuse(service.database, "INSERT", "idempotent_answers")
 
     problem(service.post("orders", an_order(), by="operator-1", **KEY), 409, "idempotency_in_flight")
     assert service.rows()["orders"] == 0
@@ -180,11 +191,13 @@ def test_a_request_that_another_process_runs_is_told_so(service: Service) -> Non
     """The other process's answer is committed between this one's look and its own answer."""
     body = an_order()
     operator = 1
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER planted AFTER INSERT ON orders BEGIN INSERT INTO idempotent_answers "
-            f"VALUES ({operator}, 'key-1', x'00', 201, NULL, x'7b7d', '{NOW:%Y-%m-%d %H:%M:%S}.000000'); END"
-        )
+    answer = f"({operator}, 'key-1', x'00', 201, NULL, x'7b7d', '{NOW:%Y-%m-%d %H:%M:%S}.000000')"
+
+    def run_by_another(connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("INSERT INTO orders "):
+            connection.exec_driver_sql(databases.spoken(f"INSERT INTO idempotent_answers VALUES {answer}"))
+
+    event.listen(service.database.engine, "after_cursor_execute", run_by_another)
 
     problem(service.post("orders", body, by="operator-1", **KEY), 409, "idempotency_in_flight")
     assert service.rows()["orders"] == 0

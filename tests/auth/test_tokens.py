@@ -12,6 +12,7 @@ from app.db import Database
 from app.errors import AppError, Conflict, NotFound, Unauthenticated, Unprocessable
 from app.journal.actor import Role
 from app.settings import Settings
+from tests import databases
 from tests.service import HOST, HOUR, NOW, Service, problem
 
 
@@ -183,8 +184,8 @@ def test_the_database_keeps_a_token_revoked_and_with_its_holder(database: Databa
         f"UPDATE tokens SET digest = x'00' WHERE id = {live}",
         f"DELETE FROM tokens WHERE id = {live}",
     ):
-        with pytest.raises(IntegrityError, match="a token is"), database.engine.begin() as connection:
-            connection.exec_driver_sql(statement)
+        with pytest.raises(IntegrityError, match="a token is"):
+            databases.run(database, statement)
 
 
 def test_the_database_keeps_the_role_of_a_principal(database: Database) -> None:
@@ -194,8 +195,8 @@ def test_the_database_keeps_the_role_of_a_principal(database: Database) -> None:
         "INSERT OR REPLACE INTO principals SELECT id, name, 'approver', created_at FROM principals WHERE id = 1",
         "INSERT INTO principals (name, role, created_at) VALUES ('x', 'king', '2026-01-01 00:00:00.000000')",
     ):
-        with pytest.raises(IntegrityError), database.engine.begin() as connection:
-            connection.exec_driver_sql(statement)
+        with pytest.raises(IntegrityError):
+            databases.run(database, statement)
 
 
 def test_an_unknown_token_is_refused(database: Database) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.db import Database
 from app.settings import Settings
+from tests import databases
 from tests.servers import wait_until
 from tests.service import DAY, HOUR, NOW, ZONE, FrozenClock, Json, Service, running, targets, text_of
 
@@ -128,11 +129,7 @@ def test_acts_that_fell_due_while_the_service_was_down_happen_when_it_starts(
 def test_an_act_that_cannot_be_done_keeps_no_other_waiting(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     service.block("bad.example", number="EX-BAD", expires_at=text_of(NOW + HOUR))
     service.block("good.example", expires_at=text_of(NOW + 2 * HOUR))
-    with service.database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER planted BEFORE UPDATE OF state ON orders WHEN OLD.number = 'EX-BAD' "
-            "BEGIN SELECT RAISE(ABORT, 'planted'); END"
-        )
+    databases.refuse(service.database, "UPDATE", "orders", "OLD.number = 'EX-BAD' AND NEW.state <> OLD.state")
     service.clock.forward(DAY)
 
     assert service.zone() == ["bad.example ."]

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from sqlalchemy import text
 
+from tests import databases
 from tests.orders.importing import import_json, judged, order_data, send_file, verdicts
 from tests.service import DAY, NOW, Service, answered, names_of, problem, records, text_of
 
@@ -253,10 +253,7 @@ def test_the_same_key_imports_once(service: Service) -> None:
 
 def test_an_answer_that_cannot_be_kept_takes_the_proposal_with_it(service: Service) -> None:
     """The answer and the last step of the import are one transaction."""
-    with service.database.write() as session:
-        session.execute(
-            text("CREATE TRIGGER full BEFORE INSERT ON idempotent_answers BEGIN SELECT RAISE(ABORT, 'x'); END")
-        )
+    databases.refuse(service.database, "INSERT", "idempotent_answers")
 
     response = send_file(service, "a.example\n", Idempotency_Key="k")
 

@@ -14,7 +14,7 @@ from tests.service import FrozenClock, Template
 @pytest.fixture
 def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> World:
     """Nothing but the first, empty release."""
-    world = World(database, make_publisher(settings, database), clock, template)
+    world = World(database, make_publisher(settings, database), clock, template, settings)
     world.publisher.start(clock())
     return world
 

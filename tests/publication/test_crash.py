@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import databases
 from tests.policy.scale import Record, scaled, tell
 from tests.servers import free_port, wait_until
 from tests.service import ZONE, Template, an_order, records, targets
@@ -31,7 +32,8 @@ class Process:
         self.directory = directory
         self.port = free_port()
         self.tokens = template.tokens
-        (directory / "pulih.db").write_bytes(template.path.read_bytes())
+        self.database = databases.url_in(directory)
+        databases.make(self.database, template.url)
         self.log = (directory / "log").open("ab")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -39,6 +41,7 @@ class Process:
         environment = {
             **os.environ,
             "PULIH_DATA_DIR": str(self.directory),
+            "PULIH_DATABASE_URL": self.database,
             "PULIH_HTTP_LISTEN": f"127.0.0.1:{self.port}",
         }
         self.process = subprocess.Popen(COMMAND, env=environment, stdout=self.log, stderr=self.log)
@@ -77,6 +80,7 @@ def process(tmp_path: Path, template: Template) -> Iterator[Process]:
     yield process
     process.kill()
     process.log.close()
+    databases.drop(process.database)
 
 
 class Client(threading.Thread):

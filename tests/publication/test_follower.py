@@ -7,6 +7,7 @@ from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
 from resolver_policy.targets import Decision, Match, Target
+from tests import databases
 from tests.publication.worlds import World
 from tests.service import ZONE
 
@@ -86,9 +87,9 @@ def test_a_zone_that_cannot_be_rendered_keeps_the_version_it_had(
     refreshed(world, follower)
     held = follower.zones[ZONE]
     block(world, "b.example")
-    with world.database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER refuse_rule_spans_insert")
-        connection.exec_driver_sql("INSERT INTO rule_spans (key, from_release, own, wild) VALUES ('com.', 3, 1, 1)")
+    databases.allow(world.database, "rule_spans", "rule_spans_insert")
+    row = "INSERT INTO rule_spans (key, from_release, own, wild) VALUES ('com.', 3, 1, 1)"
+    databases.run(world.database, row)
 
     assert refreshed(world, follower) == ()
 

@@ -13,6 +13,7 @@ from app.main import utc_now
 from app.publication import loop
 from app.publication.models import Release
 from app.settings import Settings
+from tests import databases
 from tests.servers import wait_until
 from tests.service import ZONE, FrozenClock, Service, Template, running, text_of
 
@@ -105,16 +106,12 @@ def test_what_falls_due_is_done_at_its_moment(live: Service) -> None:
 
 def test_a_database_that_fails_is_tried_again(live: Service, caplog: pytest.LogCaptureFixture) -> None:
     rest()
-    with live.database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE TRIGGER planted BEFORE INSERT ON releases BEGIN SELECT RAISE(ABORT, 'planted'); END"
-        )
+    databases.refuse(live.database, "INSERT", "releases")
     an_active(live, "a.example")
     wait_until(lambda: "it will be tried again" in caplog.text, 10, lambda: "nothing was logged")
     assert len(releases(live)) == 1
 
-    with live.database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER planted")
+    databases.allow(live.database, "releases")
 
     assert wait_for(live, 1) < 3
     live.block("b.example", review_due_at=text_of(utc_now() + dt.timedelta(days=100)))

@@ -19,12 +19,13 @@ from app.publication.past import ZonePast
 from app.settings import Settings
 from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
+from tests import databases
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.policy.test_xfr import answered, ask
 from tests.policy.zones import Rules, records_of
 from tests.publication.pasts import records, secondary_at, take, write_past
 from tests.publication.worlds import World
-from tests.service import NOW, ZONE, Template, copy_of
+from tests.service import NOW, ZONE, Template, copy_of, settings_in
 
 RELEASES = scaled(1_000)
 ASKED = scaled(100)
@@ -79,16 +80,15 @@ def test_an_increment_from_any_serial_ever_published_gives_what_axfr_gives(
 
 
 def test_many_short_pasts_give_what_axfr_gives(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+    world: World, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
     """Each in a database of its own, of its own length and size, from two serials; in half none is too far away."""
     world.database.close()
-    empty = Template(tmp_path / "pulih.db", {})
+    empty = Template(settings.database, {})
     random = seeded("short pasts")
     outcomes = dict.fromkeys(("difference", "full"), 0)
     for number in range(SHORT_PASTS):
-        settings = Settings(data_dir=tmp_path / "past")
-        database = copy_of(empty, settings)
+        database = copy_of(empty, settings_in(tmp_path / "past"))
         past = write_past(database, random.randint(2, 12), random.choice((0, 1, 8, 30)), random)
         marks = Marks(tmp_path / f"marks-{number}", "transfer")
         version = refreshed(database, Follower(settings, marks, database.read))
@@ -184,9 +184,8 @@ def test_a_database_with_another_past_gives_no_difference(world: World, follower
     history = write_history(world.database, 20, seed=5)
     past = refreshed(world.database, follower).past
     assert isinstance(past, ZonePast)
-    with world.database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER refuse_zone_serials_update")
-        connection.exec_driver_sql("UPDATE zone_serials SET serial = serial + 1 WHERE release_id = 12")
+    databases.allow(world.database, "zone_serials", "zone_serials_update")
+    databases.run(world.database, "UPDATE zone_serials SET serial = serial + 1 WHERE release_id = 12")
 
     assert past.changes(sorted(history)[10], max(history)) is None
     assert past.changes(sorted(history)[11], max(history))

@@ -1,8 +1,5 @@
 """Databases that know less than was shown: an older copy put back, and a cut between two writes."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from app.db import Database
@@ -13,7 +10,8 @@ from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
 from resolver_policy.targets import Decision, Match, Target
-from tests.publication.test_zones import change, data_dir, restarted, serials
+from tests import databases
+from tests.publication.test_zones import change, restarted, serials
 from tests.publication.worlds import World
 from tests.service import NOW, ZONE
 
@@ -21,25 +19,21 @@ UNIX_NOW = int(NOW.timestamp())
 NAMES = [Target(f"n{number}.example", Match.EXACT, Decision.BLOCK) for number in range(50)]
 
 
-def snapshot(world: World) -> Path:
-    """A backup of the database as it is now."""
-    backup = data_dir(world) / "backup.db"
-    with world.database.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql(f"VACUUM INTO '{backup}'")
-        connection.exec_driver_sql("BEGIN")
+def snapshot(world: World) -> str:
+    """The address of a backup of the database as it is now."""
+    backup = databases.url_in(world.settings.data_dir / "backup")
+    world.database.close()
+    databases.make(backup, world.settings.database)
     return backup
 
 
-def restore(world: World, backup: Path) -> World:
+def restore(world: World, backup: str) -> World:
     """Put a backup in the database's place; the marks stay, as they lie outside of it."""
     world.database.close()
-    for name in ("pulih.db-wal", "pulih.db-shm"):
-        (data_dir(world) / name).unlink(missing_ok=True)
-    shutil.copy(backup, data_dir(world) / "pulih.db")
-    database = Database(f"sqlite:///{data_dir(world) / 'pulih.db'}")
-    publisher = make_publisher(Settings(data_dir=data_dir(world)), database)
-    return World(database, publisher, world.clock, world.template)
+    databases.make(world.settings.database, backup)
+    database = Database(world.settings.database)
+    publisher = make_publisher(world.settings, database)
+    return World(database, publisher, world.clock, world.template, world.settings)
 
 
 def test_a_restored_older_database_goes_on_above_everything_that_was_shown(world: World, follower: Follower) -> None:

@@ -21,7 +21,7 @@ from resolver_policy.errors import PolicyError
 from resolver_policy.names import sort_key
 from resolver_policy.targets import Decision, Match, Target
 from tests.publication.worlds import World
-from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, settings_in
 
 UNIX_NOW = int(NOW.timestamp())
 NAMES = [Target(f"n{number}.example", Match.EXACT, Decision.BLOCK) for number in range(50)]
@@ -42,15 +42,9 @@ def change(world: World, number: int) -> dict[str, int]:
 
 def restarted(world: World, *, zones: str = "block.rpz=nxdomain") -> Publisher:
     """Another publisher on the same database, started with these zones."""
-    publisher = make_publisher(Settings(data_dir=data_dir(world), zones=zones), world.database)
+    publisher = make_publisher(settings_in(world.settings.data_dir, zones=zones), world.database)
     publisher.start(world.clock())
     return publisher
-
-
-def data_dir(world: World) -> Path:
-    path = world.database.engine.url.database
-    assert path is not None
-    return Path(path).parent
 
 
 def zone_events(service: Service) -> list[tuple[str, Json]]:
@@ -177,7 +171,7 @@ def test_a_name_that_may_never_be_blocked_is_left_out_though_a_row_holds_it(worl
     """As if the guard on entry had failed: the publisher asks again, and publishes everything else."""
     world.add([NAMES[0], NAMES[1]])
     zone_settings = Settings(data_dir=tmp_path).zone_settings
-    marks = Marks(data_dir(world) / "marks", "publisher")
+    marks = Marks(world.settings.data_dir / "marks", "publisher")
     publisher = Publisher(world.database, marks, zone_settings, lambda name, _match: name == NAMES[1].name)
 
     publisher.publish(NOW)

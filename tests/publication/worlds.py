@@ -21,7 +21,7 @@ from app.publication.follower import Follower
 from app.publication.models import Release
 from app.publication.publisher import Publisher
 from app.publication.store import rules_of_release
-from app.settings import parse_zones
+from app.settings import Settings, parse_zones
 from resolver_policy.delta import Rule
 from resolver_policy.rules import build
 from resolver_policy.targets import Decision, Match, Target
@@ -50,6 +50,7 @@ class World:
     publisher: Publisher
     clock: FrozenClock
     template: Template
+    settings: Settings
     held: list[Held] = field(default_factory=list)
 
     def actor(self, session: Session, name: str) -> Actor:

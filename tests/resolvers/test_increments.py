@@ -215,7 +215,7 @@ def world(tmp_path: Path, template: Template, clock: FrozenClock) -> Iterator[Wo
     """Three zones of 40 orders of ten names each."""
     settings = Settings(data_dir=tmp_path, zones=setting(some_zones(3)))
     database = copy_of(template, settings)
-    world = World(database, make_publisher(settings, database), clock, template)
+    world = World(database, make_publisher(settings, database), clock, template, settings)
     world.publisher.start(clock())
     random = seeded("ixfrdist")
     for order in range(40):

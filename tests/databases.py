@@ -1,0 +1,96 @@
+"""Which database tests run on: SQLite, or PostgreSQL where PULIH_TEST_DATABASE says so.
+
+Each data directory has a database of its own: the file in it, or one of the session's server, named after it.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine, make_url
+
+from app.db import Database, refusal_triggers
+from tests.servers_postgresql import PostgreSQL, postgresql
+
+KIND = os.environ.get("PULIH_TEST_DATABASE", "sqlite")
+_server: list[PostgreSQL] = []
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """What this session's databases need."""
+    if KIND == "sqlite":
+        yield
+        return
+    assert KIND == "postgresql", f"PULIH_TEST_DATABASE={KIND} is neither sqlite nor postgresql"
+    with postgresql() as running:
+        _server.append(running)
+        yield
+        _server.clear()
+
+
+def url_in(directory: Path) -> str:
+    """The address of the database that belongs to a data directory."""
+    if KIND == "sqlite":
+        return f"sqlite:///{directory.absolute() / 'pulih.db'}"
+    name = "d" + hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:20]
+    return _server[0].url(name).render_as_string(hide_password=False)
+
+
+def make(url: str, template: str | None = None) -> None:
+    """Make the database at an address anew, empty or as a copy of another, to which nobody is connected."""
+    parsed = make_url(url)
+    if KIND == "sqlite":
+        path = Path(str(parsed.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left_over in path.parent.glob(f"{path.name}*"):
+            left_over.unlink()
+        if template is not None:
+            shutil.copy(str(make_url(template).database), path)
+        return
+    drop(url)
+    origin = "template1" if template is None else make_url(template).database
+    _administer(f'CREATE DATABASE "{parsed.database}" TEMPLATE "{origin}"')
+
+
+def drop(url: str) -> None:
+    """Take a database away, also from those who use it; a file goes with its directory."""
+    if KIND == "postgresql":
+        _administer(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
+
+
+def refuse(database: Database, act: str, table: str, condition: str = "1 = 1") -> None:
+    """Plant a fault, as a full or broken disk would be one: an act on a table fails."""
+    with database.engine.begin() as connection:
+        for statement in refusal_triggers(KIND, [("planted", table, act, condition, "planted fault")]):
+            connection.exec_driver_sql(statement)
+
+
+def allow(database: Database, table: str, refusal: str = "planted") -> None:
+    """Take a planted fault away, or a refusal of the migrations."""
+    where = "" if KIND == "sqlite" else f" ON {table}"
+    run(database, f"DROP TRIGGER refuse_{refusal}{where}")
+
+
+def run(database: Database, statement: str) -> None:
+    """A statement from outside the service, in a transaction of its own."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(spoken(statement))
+
+
+def spoken(statement: str) -> str:
+    """SQLite's SQL as this database says it: octets, and an INSERT that would rather replace than fail."""
+    if KIND == "sqlite":
+        return statement
+    return re.sub(r"\bx'([0-9a-f]*)'", r"'\\x\1'", statement).replace("INSERT OR REPLACE", "INSERT")
+
+
+def _administer(statement: str) -> None:
+    engine = create_engine(_server[0].url("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
