@@ -18,12 +18,13 @@ run: install ## set everything up, load the Telegram 2017 sample on first start,
 	@.venv/bin/pulih tour
 	@exec .venv/bin/pulih serve
 
-test: install-dev ## set everything up, install the resolvers it tests against, run all tests
+test: install-dev ## set everything up, install the servers it tests against, run all tests, on SQLite and on PostgreSQL
 	@scripts/test-deps
 	@$(MAKE) --no-print-directory check
 	@rm -f .coverage .coverage.*
 	$(PY) -m coverage run -m pytest -n 2 --dist loadgroup -m 'not alone' $(PYTEST_ARGS)
 	$(PY) -m pytest -m alone $(PYTEST_ARGS)
+	PULIH_TEST_DATABASE=postgresql $(PY) -m pytest -n 2 --dist loadgroup -m 'database and not alone' $(PYTEST_ARGS)
 	@scripts/coverage-floors
 
 install: .venv/.installed ## .venv with the locked dependencies and the command `pulih`

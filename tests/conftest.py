@@ -29,6 +29,17 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What has a database below it is run on each kind: `PULIH_TEST_DATABASE=postgresql pytest -m database`.
+
+    Tests of resolvers are about resolvers, and run once; those that say `database` themselves run on each.
+    """
+    functions = [item for item in items if isinstance(item, pytest.Function) and item.path.parent.name != "resolvers"]
+    for item in functions:
+        if {"database", "template", "empty"} & {*item.fixturenames}:
+            item.add_marker("database")
+
+
 class Application(NamedTuple):
     """The one application of a test session, and where it listens; each test puts its own database into it."""
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import databases
 from tests.servers import free_port, wait_until
 
 PULIH = (sys.executable, "-m", "app.cli")
@@ -30,11 +31,21 @@ class Installation:
     dns_port: int = field(default_factory=free_port)
     tokens: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if databases.KIND == "postgresql":  # a file is made by whoever opens it
+            databases.make(self.database)
+
+    @property
+    def database(self) -> str:
+        """The address of its database."""
+        return databases.url_in(self.directory / "var")
+
     @property
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "PULIH_DATA_DIR": str(self.directory / "var"),
+            "PULIH_DATABASE_URL": self.database,
             "PULIH_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "PULIH_DNS_LISTEN": f"127.0.0.1:{self.dns_port}",
             **self.settings,

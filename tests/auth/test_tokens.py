@@ -55,7 +55,8 @@ def test_no_file_of_the_service_holds_the_text_of_a_token(service: Service, sett
     assert status(service, text) == 200
     files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
 
-    assert any(tokens.digest(text) in path.read_bytes() for path in files)
+    if databases.KIND == "sqlite":
+        assert any(tokens.digest(text) in path.read_bytes() for path in files)
     for path in files:
         octets = path.read_bytes()
         assert text.encode() not in octets

@@ -14,6 +14,8 @@ import pytest
 from tests.installation import Installation, Service, order, settle
 from tests.servers import Server, free_port, named, named_config, wait_until
 
+pytestmark = pytest.mark.database
+
 LIMIT = 1.0
 """Seconds from the last mark to the resolver's answer, with no other release in the second before."""
 

@@ -11,19 +11,33 @@ from app.db import Database
 from app.settings import Settings
 from app.subscribers import seal
 from app.subscribers.seal import SecretKey
+from tests import databases
+from tests.service import settings_in
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, dns_listen="127.0.0.1:5300")
+    return settings_in(tmp_path, dns_listen="127.0.0.1:5300")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a database with nothing in it, to be copied."""
+    url = databases.url_in(tmp_path_factory.mktemp("migrated"))
+    databases.make(url)
+    database = Database(url)
+    migrate.upgrade(database)
+    database.close()
+    return url
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
+def database(settings: Settings, migrated: str) -> Iterator[Database]:
+    databases.make(settings.database, migrated)
     database = Database(settings.database)
-    migrate.upgrade(database)
     yield database
     database.close()
+    databases.drop(settings.database)
 
 
 @pytest.fixture
