@@ -81,23 +81,26 @@ class _Node(NamedTuple):
         return Rule(self.owns[0] if _differ(self.owns) else NOTHING, NOTHING)
 
 
-def recompute(touched: Iterable[str], store: LayerStore, batch: int = 400) -> Iterator[list[Change]]:
+def recompute(
+    touched: Iterable[str], store: LayerStore, batch: int = 400, *, anew: bool = False
+) -> Iterator[list[Change]]:
     """Give what brings `urgent` in line with the head, in steps: write each before asking for the next.
 
     `touched` are the names whose rule is another one in the head than in the head for which `urgent` was right, or,
     where a base is live no more, all names that `urgent` holds; in key order. More names do no harm. A name costs
-    itself and its ancestors, and its subtree where a region begins or ends there.
+    itself and its ancestors, and its subtree where a region begins or ends there. `anew` builds those subtrees in any
+    case: where `urgent` was right for no head, but at other names than these and those below them.
     """
     names = iter(touched)
     while keys := list(islice(names, batch)):
-        roots, inside = _sorted_out(keys, store)
+        roots, inside = _sorted_out(keys, store, anew=anew)
         rows = _rows_in(roots, store)
         while portion := list(islice(rows, PORTION)):
             yield [change for change in portion if change.old != change.new]
         yield inside
 
 
-def _sorted_out(keys: Sequence[str], store: LayerStore) -> tuple[list[str], list[Change]]:
+def _sorted_out(keys: Sequence[str], store: LayerStore, *, anew: bool) -> tuple[list[str], list[Change]]:
     """Give the roots of regions that begin or end, topmost only, and what else changes at these names.
 
     A name lies in the region of the topmost name above it, or itself, below which something else holds than in a base.
@@ -111,8 +114,8 @@ def _sorted_out(keys: Sequence[str], store: LayerStore) -> tuple[list[str], list
         path = _path(key, sides, store.sides)
         new = next((node.key for node in path if _differ(node.subs)), "")
         old = next((node.key for node in path if urgent.get(node.key, EMPTY_RULE).wild is not NOTHING), "")
-        if new != old:
-            changed.add(min(filter(None, (new, old)), key=len))
+        if new != old or anew:
+            changed.add(min(filter(None, (new, old, key)), key=len))
         elif not new:
             wanted[key] = path[-1].alone
         else:

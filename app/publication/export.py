@@ -56,13 +56,16 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
         raise NotFound(f"there is no format {format_name[:40]!r}; there are {known}")
     newest = zones.head(session)
     assert newest is not None
-    serial = zones.last_serial(session, zone)
+    at = zones.at_release(session, zone, newest.id)
+    if at is None:
+        raise NotFound(f"zone {zone.name} is not published yet")
+    serial = at.serial
     kind = zlib.crc32(soa.record(0))
     acts = f"-{holders.version(session)}" if chosen.tells_holders else ""
     path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
-        _write(session, zone, newest.id, serial, chosen, soa, path, digest_path)
+        _write(session, zone, at.release_id, serial, chosen, soa, path, digest_path)
         _drop_old(path.parent, chosen.name)
     return Export(path, serial, digest_path.read_text().split()[0], chosen.media_type)
 

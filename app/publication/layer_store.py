@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, exists, or_, select
 
 from app.orders import targets
 from app.publication.models import RuleSpan, UrgentSpan
-from app.publication.store import STORED, rows_in_subtrees, rules_written_last, stood_in
+from app.publication.store import STORED, Reading, rows_in_subtrees, stood_in
 from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Rule
 from resolver_policy.layers import CANARY, Sides
@@ -29,23 +28,31 @@ ORDER BY key
 """
 URGENT = """
 SELECT urgent_spans.key, own, wild FROM stretches
-LEFT JOIN urgent_spans ON urgent_spans.key >= first_key AND urgent_spans.key < past_key AND to_release IS NULL
+LEFT JOIN urgent_spans ON urgent_spans.key >= first_key AND urgent_spans.key < past_key
+AND from_release <= :urgent AND (to_release IS NULL OR to_release > :urgent)
 ORDER BY urgent_spans.key
 """
 URGENT_OF_ONE = """
 SELECT key, own, wild FROM urgent_spans
-WHERE key >= :first_0 AND key < :past_0 AND to_release IS NULL
+WHERE key >= :first_0 AND key < :past_0 AND from_release <= :urgent AND (to_release IS NULL OR to_release > :urgent)
 ORDER BY key
 """
 
+WRITTEN_LAST = 2**31 - 1
+"""Above the number of any release."""
+
 
 class DatabaseLayers:
-    """A `LayerStore` over the spans of the database: the head is `release_id`, `bases` are releases before it."""
+    """A `LayerStore` over the spans of the database: the head is `release_id`, `bases` are releases before it.
 
-    def __init__(self, session: Session, release_id: int, bases: Sequence[int]) -> None:
-        self._session = session
+    What `urgent` holds is read as of the release `urgent`, by default as it was written last.
+    """
+
+    def __init__(self, reading: Reading, release_id: int, bases: Sequence[int], urgent: int = WRITTEN_LAST) -> None:
+        self._reading = reading
         self._releases = (release_id, *bases)
         self._oldest = min(bases)
+        self._urgent = urgent
 
     @property
     def sides(self) -> int:
@@ -53,30 +60,39 @@ class DatabaseLayers:
 
     def sides_at(self, keys: Sequence[str]) -> dict[str, Sides]:
         columns = (RuleSpan.key, RuleSpan.from_release, RuleSpan.to_release, RuleSpan.own, RuleSpan.wild)
+        later = or_(RuleSpan.to_release.is_(None), RuleSpan.to_release > self._oldest)
         found: dict[str, Sides] = {}
-        for batch in targets.batches(keys):
-            query = select(*columns).where(RuleSpan.key.in_(batch), self._on_any_side()).order_by(RuleSpan.key)
-            found.update(self._sides_of(self._session.execute(query)))
+        with self._reading() as session:
+            for batch in targets.batches(keys):
+                query = select(*columns).where(
+                    RuleSpan.key.in_(batch), RuleSpan.from_release <= self._releases[0], later
+                )
+                found.update(self._sides_of(session.execute(query.order_by(RuleSpan.key))))
         return found
 
     def sides_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Sides]]:
         parameters = {"head": self._releases[0], "oldest": self._oldest}
-        return self._sides_of(rows_in_subtrees(self._session, SIDES_OF_ONE, SIDES, roots, parameters))
+        with self._reading() as session:
+            yield from self._sides_of(rows_in_subtrees(session, SIDES_OF_ONE, SIDES, roots, parameters))
 
     def has_rule_below(self, key: str) -> bool:
         below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), stood_in(self._releases[0]))
-        return bool(self._session.scalar(select(exists().where(below))))
+        with self._reading() as session:
+            return bool(session.scalar(select(exists().where(below))))
 
     def urgent_at(self, keys: Sequence[str]) -> dict[str, Rule]:
-        return rules_written_last(self._session, keys, UrgentSpan)
+        found: dict[str, Rule] = {}
+        with self._reading() as session:
+            for batch in targets.batches(keys):
+                query = select(UrgentSpan.key, UrgentSpan.own, UrgentSpan.wild)
+                rows = session.execute(query.where(UrgentSpan.key.in_(batch), stood_in(self._urgent, UrgentSpan)))
+                found.update((key, STORED[own][wild]) for key, own, wild in rows)
+        return found
 
     def urgent_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
-        rows = rows_in_subtrees(self._session, URGENT_OF_ONE, URGENT, roots, {})
-        return ((key, STORED[own][wild]) for key, own, wild in rows if key not in {None, CANARY_KEY})
-
-    def _on_any_side(self) -> ColumnElement[bool]:
-        later = or_(RuleSpan.to_release.is_(None), RuleSpan.to_release > self._oldest)
-        return and_(RuleSpan.from_release <= self._releases[0], later)
+        with self._reading() as session:
+            rows = rows_in_subtrees(session, URGENT_OF_ONE, URGENT, roots, {"urgent": self._urgent})
+            yield from ((key, STORED[own][wild]) for key, own, wild in rows if key not in {None, CANARY_KEY})
 
     def _sides_of(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Sides]]:
         for key, spans in groupby(rows, key=lambda row: row[0]):

@@ -7,18 +7,22 @@ what servers have: `app.subscribers.rebasing`). This room writes it all, in the 
 
 import datetime as dt
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, union
+from sqlalchemy import CompoundSelect, and_, exists, func, or_, select, union
 from sqlalchemy.orm import Session
 
+from app.db import Database
 from app.journal.actor import CLOCK
 from app.journal.append import Entry, append
 from app.journal.events import EventType
+from app.orders import targets
 from app.publication import digest, spans, zones
-from app.publication.layer_store import CANARY_KEY, DatabaseLayers
+from app.publication.layer_store import CANARY_KEY, WRITTEN_LAST, DatabaseLayers
 from app.publication.models import BaseRow, Release, RuleSpan, UrgentSpan, Zone, ZoneSerial
-from app.publication.store import STORED
+from app.publication.store import STORED, rules_written_last
 from app.publication.zones import Layer, layer_of
 from resolver_policy import layers
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
@@ -30,6 +34,8 @@ BEGAN = "zones"
 """The reason of a base that a zone begins with."""
 
 CANARY_RECORDS = 2
+WRITTEN_AT_ONCE = 2_000
+PAGE = 10_000
 CANARY_CHANGE = Change(CANARY_KEY, EMPTY_RULE, Rule(Decision.PASS, Decision.PASS))
 
 
@@ -84,28 +90,88 @@ def is_due(session: Session) -> bool:
     return bool(session.scalar(select(or_(exists().where(asked_or_spent), exists().where(waits)))))
 
 
-def keep_up(session: Session, release_id: int) -> None:
-    """Bring `urgent` in line with a release whose rules are written, before the release itself is; note its base.
+def keep_up(session: Session, release_id: int, making: "Progress") -> list[str]:
+    """Bring `urgent` in line with a release whose rules are written, before the release itself is.
 
     Nothing where no layers are published. Its cost follows what the release changes, or, where a base is let go, what
-    `urgent` holds.
+    `urgent` holds. Gives the names at which a release in the making may be wrong now.
     """
     if not published(session):
-        return
-    standing = live(session)
-    spent = [base for base in standing if base.spent_at is not None]
-    kept = [base.release_id for base in standing if base.spent_at is None and base.release_id is not None]
-    if kept:
-        store = DatabaseLayers(session, release_id, kept)
-        for changes in layers.recompute(_touched(session, release_id, everything=bool(spent)), store):
+        return []
+    spent = making.drops and any(base.spent_at is not None for base in live(session))
+    kept = live_releases(session, but_spent=making.drops)
+    if not kept:
+        if session.scalar(select(UrgentSpan.key).limit(1)) is None:
+            spans.write(session, [CANARY_CHANGE], release_id, UrgentSpan)
+        return []
+    names = making.names
+    touched = _touched(session, release_id, everything=spent) if names is None else sorted(names)
+    at = WRITTEN_LAST if making.later is None else release_id - 1
+    store = DatabaseLayers(lambda: nullcontext(session), release_id, kept, at)
+    changed = set(touched)
+    for changes in layers.recompute(touched, store, anew=names is not None):
+        if making.later is None:
             spans.write(session, changes, release_id, UrgentSpan)
-    elif session.scalar(select(UrgentSpan.key).limit(1)) is None:
-        spans.write(session, [CANARY_CHANGE], release_id, UrgentSpan)
+        else:
+            spans.write_beneath(session, changes, release_id, making.later, UrgentSpan)
+        changed.update(change.key for change in changes)
+    return sorted(changed)
 
 
-def note(session: Session, release: Release, serials: dict[str, int], now: dt.datetime) -> None:
+class Progress(NamedTuple):
+    """What a release meets of a large one in the making: its number, if it has written anything.
+
+    Until that is released no base begins or ends (`free` is False). `names` are those of the large one itself at which
+    `urgent` is still to be brought in line; None for any other release.
+    """
+
+    later: int | None = None
+    free: bool = True
+    names: Collection[str] | None = None
+
+    @property
+    def drops(self) -> bool:
+        """Whether bases are let go with it: all that `urgent` holds is looked at then."""
+        return self.free and self.names is None
+
+
+def prepare(database: Database, release_id: int, names: Iterable[str], *, anew: bool) -> Iterator[None]:
+    """Bring `urgent` in line with a release in the making, a little in each step, so that nobody waits for the lock."""
+    with database.read() as session:
+        bases = live_releases(session) if published(session) else []
+    if not bases:
+        return
+    store = DatabaseLayers(database.read, release_id, bases)
+    for changes in layers.recompute(names, store, anew=anew):
+        for some in targets.batches(changes, WRITTEN_AT_ONCE):
+            with database.write() as session:
+                before = rules_written_last(session, [change.key for change in some], UrgentSpan)
+                real = [Change(key, before.get(key, EMPTY_RULE), new) for key, _, new in some]
+                spans.write(session, [each for each in real if each.old != each.new], release_id, UrgentSpan)
+        yield
+
+
+def changed_by(database: Database, release_id: int) -> Iterator[str]:
+    """The names whose rule a release changes, in key order, a page at a time, each from a view of its own."""
+    last = ""
+    while True:
+        with database.read() as session:
+            page = session.scalars(_changed(release_id, last).limit(PAGE)).all()
+        if not page:
+            return
+        last = page[-1]
+        yield from page
+
+
+def live_releases(session: Session, *, but_spent: bool = False) -> list[int]:
+    """The releases that live bases were cut at."""
+    standing = (base for base in live(session) if not (but_spent and base.spent_at is not None))
+    return [base.release_id for base in standing if base.release_id is not None]
+
+
+def note(session: Session, release: Release, serials: dict[str, int], making: "Progress", now: dt.datetime) -> None:
     """Write down which base a release is, where it gave `base` zones a serial, and which ones it drops."""
-    for base in live(session):
+    for base in live(session) if making.drops else ():
         if base.spent_at is not None:
             base.dropped_release_id = release.id
             _tell(session, EventType.BASE_DROPPED, base, now)
@@ -127,16 +193,16 @@ def _tell(session: Session, kind: EventType, base: BaseRow, now: dt.datetime) ->
     log.info("%s: release %s, asked for by %s; urgent has %d records", kind, *facts.values())
 
 
-def _touched(session: Session, release_id: int, *, everything: bool) -> Iterator[str]:
-    """The names whose rule a release changes; or all that `urgent` holds besides, where a base is let go."""
-    parts = [
-        select(RuleSpan.key).where(RuleSpan.from_release == release_id),
-        select(RuleSpan.key).where(RuleSpan.to_release == release_id),
-    ]
-    if everything:
-        parts.append(select(UrgentSpan.key).where(_held()))
-    return iter(session.scalars(union(*parts).order_by("key")).all())
+def _touched(session: Session, release_id: int, *, everything: bool) -> Sequence[str]:
+    """The names whose rule a release changes; and all that `urgent` holds, where a base is let go."""
+    changed = session.scalars(_changed(release_id)).all()
+    if not everything:
+        return changed
+    held = session.scalars(select(UrgentSpan.key).where(UrgentSpan.to_release.is_(None), UrgentSpan.key != CANARY_KEY))
+    return sorted({*changed, *held})
 
 
-def _held() -> ColumnElement[bool]:
-    return and_(UrgentSpan.to_release.is_(None), UrgentSpan.key != CANARY_KEY)
+def _changed(release_id: int, after: str = "") -> CompoundSelect[str]:
+    begun = select(RuleSpan.key).where(RuleSpan.from_release == release_id, RuleSpan.key > after)
+    ended = select(RuleSpan.key).where(RuleSpan.to_release == release_id, RuleSpan.key > after)
+    return union(begun, ended).order_by("key")

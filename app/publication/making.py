@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.orders import targets
-from app.publication import acts, spans
+from app.publication import acts, layering, spans
 from app.publication.acts import Act, OrderTargets
 from app.publication.models import Release
 from app.publication.spans import Totals
@@ -36,6 +36,8 @@ class Making:
         self.release_id = newest.id + ROOM
         self.totals = Totals.of(newest)
         self.touched: set[tuple[str, Match]] = set()
+        self.in_urgent: set[str] = set()
+        self._is_in_urgent = False
         self.is_ready = False
         self._was_disturbed = False
         self._database = database
@@ -46,12 +48,16 @@ class Making:
         """Do a little of the work; it is ready when nothing is left but the release itself."""
         self.is_ready = next(self._steps, self) is self
 
-    def note(self, touched: Iterable[tuple[str, Match]], taken_over: Sequence[Change]) -> None:
-        """Take notice of a release that went out meanwhile: what it touched, and what it left to this one as well."""
+    def note(
+        self, touched: Iterable[tuple[str, Match]], taken_over: Sequence[Change], in_urgent: Iterable[str]
+    ) -> None:
+        """Take notice of a release that went out meanwhile: what it touched, and what it left to this one as well; and
+        at which names it brought `urgent` in line."""
         self._was_disturbed = True
         self.touched.update(touched)
+        self.in_urgent.update(in_urgent)
         self.totals.count(taken_over)
-        if self.is_ready and len(self.touched) > LEFT_FOR_THE_END:
+        if self.is_ready and max(len(self.touched), len(self.in_urgent)) > LEFT_FOR_THE_END:
             self.again()
 
     def again(self) -> None:
@@ -67,6 +73,10 @@ class Making:
     def _make(self) -> Iterator[None]:
         yield from self._recompute(self._own())
         yield from self._catch_up(LEFT_FOR_THE_END)
+        self._is_in_urgent = True
+        changed = layering.changed_by(self._database, self.release_id)
+        yield from layering.prepare(self._database, self.release_id, changed, anew=False)
+        yield from self._catch_up(LEFT_FOR_THE_END)
 
     def _own(self) -> rules.Touched:
         if self.act.whole:
@@ -79,6 +89,10 @@ class Making:
         while len(self.touched) > at_most:
             touched, self.touched = sorted(self.touched), set()
             yield from self._recompute(touched)
+            at_most = LEFT_FOR_THE_END
+        while self._is_in_urgent and len(self.in_urgent) > at_most:
+            names, self.in_urgent = sorted(self.in_urgent), set()
+            yield from layering.prepare(self._database, self.release_id, names, anew=True)
             at_most = LEFT_FOR_THE_END
 
     def _recompute(self, touched: rules.Touched) -> Iterator[None]:
@@ -97,6 +111,8 @@ class Making:
             real = list(self._made_true(session, changes)) if self._was_disturbed else changes
             spans.write(session, real, self.release_id)
         self.totals.count(real)
+        if self._is_in_urgent:
+            self.in_urgent.update(change.key for change in real)
 
     def _made_true(self, session: Session, changes: Sequence[Change]) -> Iterator[Change]:
         before = rules_written_last(session, [change.key for change in changes])

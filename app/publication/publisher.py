@@ -18,6 +18,7 @@ from app.db import Database
 from app.journal.models import JournalHead
 from app.publication import acts, digest, layering, spans, zones
 from app.publication.acts import Act
+from app.publication.layering import Progress
 from app.publication.making import Making
 from app.publication.marks import Marks
 from app.publication.models import Release
@@ -46,6 +47,7 @@ class Written:
     touched: list[tuple[str, Match]]
     changes: list[Change] = field(default_factory=list)
     taken_over: list[Change] = field(default_factory=list)
+    in_urgent: list[str] = field(default_factory=list)
     serials: Serials = field(default_factory=dict)
 
 
@@ -116,7 +118,7 @@ class Publisher:
         if self.is_prepared:
             return True
         with self._database.read() as session:
-            return bool(self._small(session)) or layering.is_due(session)
+            return bool(self._small(session)) or self._layers_are_due(session)
 
     def _find_work(self) -> None:
         """Sweep what was written for a release that never came out, or begin the next large one: lifts come first."""
@@ -152,14 +154,14 @@ class Publisher:
                 with self._database.write() as session:
                     self._give_up_if_void(session)
                     small = _share(self._small(session), most)
-                    written = self._write_small(session, small, now, even_unchanged=layering.is_due(session))
+                    written = self._write_small(session, small, now, even_unchanged=self._layers_are_due(session))
                 break
             except TooMuch:
                 most = sum(act.size for act in small) // 2
                 if len(small) == 1:
                     self._heavy.add(small[0].place)
         if self._making is not None and written.touched:
-            self._making.note(written.touched, written.taken_over)
+            self._making.note(written.touched, written.taken_over, written.in_urgent)
         return written.serials
 
     def _write_small(
@@ -184,8 +186,14 @@ class Publisher:
         if written.changes or even_unchanged:
             totals = Totals.of(newest)
             totals.count(written.changes)
-            written.serials = self._insert(session, newest_id + 1, totals, now)
+            progress = Progress(later, free=self._making is None)
+            written.in_urgent = layering.keep_up(session, newest_id + 1, progress)
+            written.serials = self._insert(session, newest_id + 1, totals, progress, now)
         return written
+
+    def _layers_are_due(self, session: Session) -> bool:
+        """Whether a release is to be made for layers alone; bases begin and end when nothing is in the making."""
+        return self._making is None and layering.is_due(session)
 
     def _give_up_if_void(self, session: Session) -> None:
         """Make no release of an order that was acted on again since; what was written for it is swept."""
@@ -223,12 +231,18 @@ class Publisher:
     ) -> Serials:
         totals = replace(making.totals)
         store = DatabaseRules(lambda: nullcontext(session), self._never, most=MOST_READ)
+        names = set(making.in_urgent)
         for changes in recompute(touched, store):
             spans.write(session, changes, making.release_id)
             totals.count(changes)
-        return self._insert(session, making.release_id, totals, now)
+            names.update(change.key for change in changes)
+        progress = Progress(names=names)
+        layering.keep_up(session, making.release_id, progress)
+        return self._insert(session, making.release_id, totals, progress, now)
 
-    def _insert(self, session: Session, release_id: int, totals: Totals, now: dt.datetime) -> Serials:
+    def _insert(
+        self, session: Session, release_id: int, totals: Totals, progress: Progress, now: dt.datetime
+    ) -> Serials:
         """Insert the row that makes what was written a release, with its serial in each zone."""
         rules_sum = digest.stored(totals.rules_sum)
         release = Release(
@@ -240,11 +254,11 @@ class Publisher:
             rules_sum=rules_sum,
             events_until=session.scalars(select(JournalHead.size)).one(),
         )
-        layering.keep_up(session, release_id)
         session.add(release)
         session.flush()
-        serials = zones.assign_serials(session, release, self._marks, now, as_base=layering.is_asked(session))
-        layering.note(session, release, serials, now)
+        as_base, begins = progress.free and layering.is_asked(session), progress.free
+        serials = zones.assign_serials(session, release, self._marks, now, as_base=as_base, begins=begins)
+        layering.note(session, release, serials, progress, now)
         log.info("release %d: %d names, %d records, serials %s", release_id, totals.names, totals.records, serials)
         return serials
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.db import Database, insert_tuples, rows_changed
 from app.orders import targets
 from app.publication.digest import sum_of
-from app.publication.models import Release, RuleSpan, Spans
+from app.publication.models import Release, RuleSpan, Spans, UrgentSpan
 from app.publication.store import stood_in
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 
@@ -57,7 +57,9 @@ def write(session: Session, changes: Sequence[Change], release_id: int, table: S
     _insert(session, changes, release_id, table=table)
 
 
-def write_beneath(session: Session, changes: Sequence[Change], release_id: int, later: int) -> list[Change]:
+def write_beneath(
+    session: Session, changes: Sequence[Change], release_id: int, later: int, table: Spans = RuleSpan
+) -> list[Change]:
     """Write what a release changes of the one before it, while `later` is in the making.
 
     Gives those changes that will be part of `later` as well: of names on which it has decided nothing.
@@ -65,13 +67,13 @@ def write_beneath(session: Session, changes: Sequence[Change], release_id: int, 
     taken_over: list[Change] = []
     for batch in targets.batches(changes):
         keys = [change.key for change in batch]
-        ends = select(RuleSpan.key, RuleSpan.from_release, RuleSpan.to_release).where(RuleSpan.key.in_(keys))
+        ends = select(table.key, table.from_release, table.to_release).where(table.key.in_(keys))
         decided = {key for key, begins, ended in session.execute(ends) if later in (begins, ended)}
-        before = update(RuleSpan).where(RuleSpan.key.in_(keys), stood_in(release_id - 1))
+        before = update(table).where(table.key.in_(keys), stood_in(release_id - 1, table))
         session.execute(before.values(to_release=release_id))
-        _insert(session, [change for change in batch if change.key in decided], release_id, later)
+        _insert(session, [change for change in batch if change.key in decided], release_id, later, table)
         kept = [change for change in batch if change.key not in decided]
-        _insert(session, kept, release_id)
+        _insert(session, kept, release_id, table=table)
         taken_over += kept
     return taken_over
 
@@ -85,14 +87,14 @@ def unreleased(session: Session, newest_id: int) -> int | None:
 
 def sweep(database: Database, release_id: int) -> Iterator[None]:
     """Undo what was written for a release that never came out, a little in each step."""
-    begun = select(RuleSpan.key).where(RuleSpan.from_release == release_id).limit(SWEPT_AT_ONCE)
-    begins = RuleSpan.from_release == release_id
-    while _swept(database, delete(RuleSpan).where(begins, RuleSpan.key.in_(begun))):
-        yield
-    ended = select(RuleSpan.key).where(RuleSpan.to_release == release_id).limit(SWEPT_AT_ONCE)
-    ends = RuleSpan.to_release == release_id
-    while _swept(database, update(RuleSpan).where(ends, RuleSpan.key.in_(ended)).values(to_release=None)):
-        yield
+    for table in (UrgentSpan, RuleSpan):  # by the rules of it a release in the making is known: they go last
+        begun = select(table.key).where(table.from_release == release_id).limit(SWEPT_AT_ONCE)
+        while _swept(database, delete(table).where(table.from_release == release_id, table.key.in_(begun))):
+            yield
+        ended = select(table.key).where(table.to_release == release_id).limit(SWEPT_AT_ONCE)
+        ends = table.to_release == release_id
+        while _swept(database, update(table).where(ends, table.key.in_(ended)).values(to_release=None)):
+            yield
 
 
 def _swept(database: Database, undo: Delete | Update) -> int:

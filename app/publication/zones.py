@@ -100,12 +100,12 @@ def at_release(session: Session, zone: Zone, release_id: int) -> ZoneSerial | No
 
 
 def assign_serials(
-    session: Session, release: Release, marks: Marks, now: dt.datetime, *, as_base: bool = False
+    session: Session, release: Release, marks: Marks, now: dt.datetime, *, as_base: bool = False, begins: bool = True
 ) -> dict[str, int]:
     """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor.
 
     A zone and its layers have one between them. A `base` has it where the release is cut `as_base`, or has to be since
-    the zone is new, or begins an epoch.
+    the zone is new, or begins an epoch. Layers that are new wait for a release with which something `begins`.
     """
     serials = {}
     ordered = sorted(active(session), key=lambda zone: without_layer(zone.name))
@@ -115,7 +115,8 @@ def assign_serials(
         shown, floor = (max(each) for each in zip(*((marks.highest(z.name), z.floor) for z in together), strict=True))
         serial = next_serial(previous, shown, floor, int(now.timestamp()))
         for zone in together:
-            if as_base or layer_of(zone.name) is not Layer.BASE or _has_to_begin(session, zone, release.id):
+            layer, is_new = layer_of(zone.name), _has_to_begin(session, zone, release.id)
+            if layer is Layer.FULL or (begins if is_new else as_base or layer is Layer.URGENT):
                 session.add(ZoneSerial(zone_id=zone.id, release_id=release.id, serial=serial))
                 serials[zone.name] = serial
     return serials

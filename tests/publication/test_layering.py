@@ -15,9 +15,10 @@ from app.publication.models import BaseRow, Release, UrgentSpan
 from app.publication.past import ZonePast
 from app.publication.store import rules_of_release
 from app.settings import Settings, parse_zones
+from resolver_policy import layers
 from resolver_policy.delta import Rule, apply
 from resolver_policy.targets import Decision, Match, Target
-from tests.policy.layered import Cells, urgent_of
+from tests.policy.layered import Cells, MemoryLayers, urgent_of
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import cells_of
 from tests.publication.worlds import Rules, World, digest_of, random_act
@@ -259,6 +260,69 @@ def test_a_large_order_is_in_urgent_with_its_release(world: World, monkeypatch: 
     block(world, *((f"n{number}.example", Match.SUBTREE) for number in range(12)))
     both = Rule(Decision.BLOCK, Decision.BLOCK)
     assert urgent_now(world) == CANARY | {f"example.n{number}.": both for number in range(12)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_large_orders_in_the_making_with_small_releases_in_between(
+    world: World, monkeypatch: pytest.MonkeyPatch, seed: int, record_property: Record
+) -> None:
+    """Each release has the `urgent` that its rules and the live bases make, whatever was in the making meanwhile."""
+    for name, value in (("publisher.LARGE", 4), ("making.ROOTS_AT_ONCE", 2), ("making.LEFT_FOR_THE_END", 2)):
+        monkeypatch.setattr(f"app.publication.{name}", value)
+    for name, value in (("PAGE", 3), ("WRITTEN_AT_ONCE", 2)):
+        monkeypatch.setattr(layering, name, value)
+    monkeypatch.setattr(layers, "PORTION", 3)
+    random = Random(seed)
+    counted = {"small": 0, "large": 0, "bases": 0}
+    begin(world)
+    for _ in range(scaled(60)):
+        for _ in range(random.choice((0, 0, 1))):
+            random_act(world, random)
+        if random.random() < 0.2:
+            random_large_act(world, random)
+        if random.random() < 0.1:
+            ask(world)
+            let_go_of_older(world)
+        for _ in range(random.randint(0, 6)):
+            world.publisher.work()
+        before = len(live(world))
+        if world.publisher.can_release():
+            is_large = world.publisher.is_prepared
+            counted["large" if is_large else "small"] += 1
+            world.publisher.release(world.clock())
+            check_urgent(world)
+        counted["bases"] += len(live(world)) > before
+    world.publish()
+    check_urgent(world)
+    assert urgent_now(world) == CANARY | made_anew(world)
+    tell(record_property, **counted)
+
+
+def random_large_act(world: World, random: Random) -> None:
+    """Eight names near those that are held, blocked or lifted together."""
+    known = sorted({target.name for target in world.targets()}) or ["a.example"]
+    stems = random.choices(known, k=8)
+    names = {f"{random.choice('xyz')}{number}.{stem}" for number, stem in enumerate(stems)} | {random.choice(stems)}
+    world.add({Target(name, random.choice(tuple(Match)), Decision.BLOCK) for name in names})
+    large = [held for held in world.held if len(held.targets) > 4]
+    if len(large) > 2:
+        world.lift(random.choice(large))
+
+
+def check_urgent(world: World) -> None:
+    assert urgent_now(world) == CANARY | made_anew(world)
+
+
+def made_anew(world: World) -> Rules:
+    """`urgent` from nothing, by the rules of the newest release and of the live bases."""
+    with world.database.read() as session:
+        head, *bases = (
+            dict(rules_of_release(session, release)) for release in (_head(world).id, *layering.live_releases(session))
+        )
+    store = MemoryLayers(head, bases, {})
+    for changes in layers.recompute(sorted({key for rules in (head, *bases) for key in rules}), store):
+        store.write(changes)
+    return store.urgent
 
 
 def test_layers_cost_nothing_where_nobody_asked_for_them(world: World) -> None:

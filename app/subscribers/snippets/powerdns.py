@@ -106,10 +106,11 @@ def _yaml_policy(facts: Facts) -> str:
 
 
 def _yaml_zone(facts: Facts, zone: str) -> str:
+    poll = SECOND_REFRESH if facts.notify else _refresh(facts, zone)
     return f"""\
     - name: "{zone}"
       addresses: [ "{facts.server}" ]{_yaml_tsig(facts)}
-      refresh: {SECOND_REFRESH if facts.notify else _refresh(facts, zone)}   # seconds, should no NOTIFY arrive
+      refresh: {poll}   # seconds, should no NOTIFY arrive (bila NOTIFY tidak sampai)
       axfrTimeout: 600   # seconds in all, for increments too: at the default of 20 a large zone never arrives
       extendedErrorCode: {CENSORED}   # EDE: Censored
       extendedErrorExtra: "{_reason(facts)}"
