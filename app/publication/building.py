@@ -13,18 +13,17 @@ from contextlib import closing
 from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
-from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import lifeline
 from app.db import Database
 from app.publication.again import Again
-from app.publication.models import Release, Zone, ZoneSerial
+from app.publication.files import opened, rules_of
+from app.publication.models import Zone
 from app.publication.past import ZonePast
 from app.publication.plan import Plan
-from app.publication.snapshot import DamagedError, Identity, RulesOf, Serials, Snapshot
+from app.publication.snapshot import Identity, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
 from app.publication.store import Reading, rows_between, rules_of_release, stream_changes, table_of
 from app.settings import log_to_stderr
@@ -98,44 +97,6 @@ def _write_zone(session: Session, plan: Plan, reading: Reading) -> None:
             _write_changed(writer, base, changes)
         writer.finish(past.known)
     log.info("zone %s: snapshot of serial %d written", zone.name, plan.identity.serial)
-
-
-def rules_of(reading: Reading, zone: Zone) -> RulesOf:
-    """What the file of a zone asks for the rules of a chunk that is damaged."""
-    table = table_of(zone.name)
-
-    def rules(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
-        with reading() as session:
-            return list(rules_of_release(session, release_id, first_key, past_key, table=table))
-
-    return rules
-
-
-def opened(session: Session, zone: Zone, rendered: wire.Zone, path: Path, rules: RulesOf) -> Snapshot | None:
-    """The file of a zone, if there is one, and it is whole, and rendered like that, and of the past that this
-    database has; None otherwise, and the log says why."""
-    try:
-        found = Snapshot(path, rules)
-    except FileNotFoundError:
-        return None
-    except (DamagedError, OSError) as exc:
-        log.warning("%s cannot be used: %s", path, exc)
-        return None
-    is_of_zone = found.identity.zone == rendered and found.identity.epoch_release_id == zone.epoch_release_id
-    if is_of_zone and identity(session, zone, rendered, found.identity.release_id) == found.identity:
-        return found
-    log.warning("%s is of another zone or another past: it is not used", path)
-    return None
-
-
-def identity(session: Session, zone: Zone, rendered: wire.Zone, release_id: int) -> Identity | None:
-    """What a file of this release would be; None where the zone had no serial then."""
-    query = select(ZoneSerial.serial, Release.digest).join(Release, Release.id == ZoneSerial.release_id)
-    query = query.where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id == release_id)
-    found = session.execute(query).one_or_none()
-    if found is None:
-        return None
-    return Identity(rendered, zone.epoch_release_id, release_id, found.serial, found.digest.hex())
 
 
 def _is_far_from(session: Session, base: Snapshot, wanted: Identity) -> bool:
