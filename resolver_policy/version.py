@@ -5,9 +5,11 @@ somebody takes them. Where the octets of a range are kept is its own business.
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
+from weakref import ref
 
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.wire import Body, Chunk, Zone, checked, evenly, records_in, render
@@ -15,6 +17,9 @@ from resolver_policy.wire import Body, Chunk, Zone, checked, evenly, records_in,
 MOST_DELTAS = 256
 MOST_CHANGES = 50_000
 """Changes held in memory at once, by the history of a zone or for a difference."""
+
+MOST_KEPT = 1_024
+"""Changed ranges of a zone whose messages are held in memory: 16 to 32 MB."""
 
 MOST_LAID_OVER = 512
 """Changes of one range: each further one copies them, so with more than these it is rendered anew."""
@@ -51,17 +56,33 @@ class Range(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Which changed ranges of a zone keep their messages: those that were rendered last."""
+
+    def __init__(self) -> None:
+        self._ranges: deque[ref[Changed]] = deque()
+
+    def add(self, part: "Changed") -> None:
+        """Note one that keeps them from now on, and have the oldest forget theirs that are too many."""
+        self._ranges.append(ref(part))
+        while len(self._ranges) > MOST_KEPT:
+            oldest = self._ranges.popleft()()
+            if oldest is not None:
+                oldest.rendered.clear()
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Changed:
-    """A range with changes laid over it; rendered when its messages are asked for first."""
+    """A range with changes laid over it; rendered when its messages are asked for."""
 
     zone: Zone
+    kept: Kept
     base: Range
     changes: Mapping[str, Rule]
     first_key: str
     names: int
     records: int
-    _rendered: list[tuple[Body, ...]] = field(init=False, default_factory=list, repr=False)
+    rendered: list[tuple[Body, ...]] = field(init=False, default_factory=list, repr=False)
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
         """Give the rules of the base as they are by now."""
@@ -76,10 +97,13 @@ class Changed:
             yield self.changes.get(key, rule)
 
     def bodies(self) -> tuple[Body, ...]:
-        """Render once, however many ask."""
-        if not self._rendered:
-            self._rendered.append(tuple(Body(chunk.records, chunk.body) for chunk in render(self.rules(), self.zone)))
-        return self._rendered[0]
+        """Render, or give what is kept, so that those who ask at one time have it rendered once."""
+        for known in self.rendered:  # another thread may clear it
+            return known
+        made = tuple(Body(chunk.records, chunk.body) for chunk in render(self.rules(), self.zone))
+        self.rendered.append(made)
+        self.kept.add(self)
+        return made
 
 
 class Delta(NamedTuple):
@@ -122,6 +146,7 @@ class ZoneVersion:
     records: int
     history: tuple[Delta, ...] = ()
     past: Past | None = field(default=None, compare=False, repr=False)
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     memo: dict[int, tuple[Body, ...]] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -165,7 +190,7 @@ class ZoneVersion:
         done = 0
         for place, group in grouped(self.ranges, changes):
             ranges += self.ranges[done:place]
-            ranges += _laid_over(self.zone, self.ranges[place] if self.ranges else _NOTHING, group)
+            ranges += _laid_over(self.zone, self.kept, self.ranges[place] if self.ranges else _NOTHING, group)
             done = place + 1
         ranges += self.ranges[done:]
         names, records = _gained(changes)
@@ -202,7 +227,7 @@ def grouped(ranges: Sequence[Range], changes: Iterable[Change]) -> Iterator[tupl
         yield group_place, group
 
 
-def _laid_over(zone: Zone, part: Range, group: Sequence[Change]) -> Sequence[Range]:
+def _laid_over(zone: Zone, kept: Kept, part: Range, group: Sequence[Change]) -> Sequence[Range]:
     """Lay changes over a range: the ranges that take its place, none where nothing is left of it."""
     for change, held in zip(group, part.rules_at([change.key for change in group]), strict=True):
         if held != change.old:
@@ -213,7 +238,7 @@ def _laid_over(zone: Zone, part: Range, group: Sequence[Change]) -> Sequence[Ran
     changes = {**before, **{change.key: change.new for change in group}}
     names, records = _gained(group)
     first_key = min(part.first_key or group[0].key, group[0].key)
-    changed = Changed(zone, base, changes, first_key, part.names + names, part.records + records)
+    changed = Changed(zone, kept, base, changes, first_key, part.names + names, part.records + records)
     if len(changes) > MOST_LAID_OVER or part is _NOTHING:
         return evenly(list(changed.rules()), zone)
     return (changed,) if changed.names else ()

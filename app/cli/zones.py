@@ -43,7 +43,7 @@ def export(zone_name: str, format_name: str, output: Path | None) -> None:
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)
-        found = exporting.current(session, chosen.data_dir / "exports", zone_name, format_name, soa)
+        found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa)
     with (
         found.path.open("rb") as source,
         click.open_file(str(output or "-"), "wb", atomic=output is not None) as target,

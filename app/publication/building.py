@@ -13,18 +13,17 @@ from contextlib import closing
 from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
-from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import lifeline
 from app.db import Database
 from app.publication.again import Again
-from app.publication.models import Release, Zone, ZoneSerial
+from app.publication.files import opened, rules_of
+from app.publication.models import Zone
 from app.publication.past import ZonePast
 from app.publication.plan import Plan
-from app.publication.snapshot import DamagedError, Identity, RulesOf, Serials, Snapshot
+from app.publication.snapshot import Identity, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
 from app.publication.store import Reading, rows_between, rules_of_release, stream_changes, table_of
 from app.settings import log_to_stderr
@@ -91,51 +90,13 @@ def _write_zone(session: Session, plan: Plan, reading: Reading) -> None:
     past.catch_up(session, zone, plan.identity.release_id)
     with SnapshotWriter(plan.path, plan.identity) as writer:
         if base is None:
-            for chunk in render(rules_of_release(session, plan.identity.release_id, table=table), plan.identity.zone):
-                writer.add(chunk)
+            rules = rules_of_release(session, plan.identity.release_id, table=table)
+            _write_all(writer, render(rules, plan.identity.zone))
         else:
             changes = stream_changes(session, base.identity.release_id, plan.identity.release_id, table)
             _write_changed(writer, base, changes)
         writer.finish(past.known)
     log.info("zone %s: snapshot of serial %d written", zone.name, plan.identity.serial)
-
-
-def rules_of(reading: Reading, zone: Zone) -> RulesOf:
-    """What the file of a zone asks for the rules of a chunk that is damaged."""
-    table = table_of(zone.name)
-
-    def rules(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
-        with reading() as session:
-            return list(rules_of_release(session, release_id, first_key, past_key, table=table))
-
-    return rules
-
-
-def opened(session: Session, zone: Zone, rendered: wire.Zone, path: Path, rules: RulesOf) -> Snapshot | None:
-    """The file of a zone, if there is one, and it is whole, and rendered like that, and of the past that this
-    database has; None otherwise, and the log says why."""
-    try:
-        found = Snapshot(path, rules)
-    except FileNotFoundError:
-        return None
-    except (DamagedError, OSError) as exc:
-        log.warning("%s cannot be used: %s", path, exc)
-        return None
-    is_of_zone = found.identity.zone == rendered and found.identity.epoch_release_id == zone.epoch_release_id
-    if is_of_zone and identity(session, zone, rendered, found.identity.release_id) == found.identity:
-        return found
-    log.warning("%s is of another zone or another past: it is not used", path)
-    return None
-
-
-def identity(session: Session, zone: Zone, rendered: wire.Zone, release_id: int) -> Identity | None:
-    """What a file of this release would be; None where the zone had no serial then."""
-    query = select(ZoneSerial.serial, Release.digest).join(Release, Release.id == ZoneSerial.release_id)
-    query = query.where(ZoneSerial.zone_id == zone.id, ZoneSerial.release_id == release_id)
-    found = session.execute(query).one_or_none()
-    if found is None:
-        return None
-    return Identity(rendered, zone.epoch_release_id, release_id, found.serial, found.digest.hex())
 
 
 def _is_far_from(session: Session, base: Snapshot, wanted: Identity) -> bool:
@@ -149,38 +110,88 @@ def _is_far_from(session: Session, base: Snapshot, wanted: Identity) -> bool:
 
 def _write_changed(writer: SnapshotWriter, base: Snapshot, changes: Iterable[Change]) -> None:
     """Copy the chunks in which nothing changed, in one go where they are neighbours, and render the others."""
+    zone, merging = base.identity.zone, _Merging(base, changes)
     waiting: list[tuple[str, Rule]] = []
-    rest = _Changes(changes)
-    ranges = base.ranges()
-    clean_from = 0
-    for number, part in enumerate(ranges):
-        end = ranges[number + 1].first_key if number + 1 < len(ranges) else None
-        if not waiting and not rest.has_any_before(end):
-            continue
-        writer.copy(base, clean_from, number)
-        clean_from = number + 1
-        waiting = _write_anew(writer, base.identity.zone, waiting, _applied(part.rules(), rest.before(end)))
-    writer.copy(base, clean_from, len(ranges))
-    for chunk in render(chain(waiting, _applied((), rest.before(None))), base.identity.zone):
-        writer.add(chunk)
+    while merging.has_more:
+        if waiting or merging.is_dirty:
+            waiting = _write_anew(writer, zone, chain(waiting, merging.rules()))
+        else:
+            writer.copy(base, *merging.clean_run())
+    _write_all(writer, render(chain(waiting, merging.left_over()), zone))
 
 
-def _write_anew(
-    writer: SnapshotWriter, zone: wire.Zone, waiting: list[tuple[str, Rule]], rules: Iterable[tuple[str, Rule]]
-) -> list[tuple[str, Rule]]:
-    """Render a range, with what the one before left over; gives what is left over for the next."""
+def _write_anew(writer: SnapshotWriter, zone: wire.Zone, rules: Iterable[tuple[str, Rule]]) -> list[tuple[str, Rule]]:
+    """Render neighbours; the last two chunks share evenly, and what is too little for one is given back."""
     held: list[Chunk] = []
-    for chunk in render(chain(waiting, rules), zone):
+    for chunk in render(rules, zone):
         held.append(chunk)
         if len(held) > EVENED_OUT:
             writer.add(held.pop(0))
-    if len(held) > 1:
-        held = evenly([rule for chunk in held for rule in chunk.rules()], zone)
-    elif held and len(held[0].body) < SMALL:
+    last = len(held[-1].body) if held else 0
+    if len(held) == 1 and last < SMALL:
         return list(held[0].rules())
-    for chunk in held:
-        writer.add(chunk)
+    if len(held) > 1 and last < LONGEST_MESSAGE // 2:
+        held = evenly([rule for chunk in held for rule in chunk.rules()], zone)
+    _write_all(writer, held)
     return []
+
+
+def _write_all(writer: SnapshotWriter, chunks: Iterable[Chunk]) -> None:
+    for chunk in chunks:
+        writer.add(chunk)
+
+
+class _Merging:
+    """The chunks of a file beside the changes since, both gone through once, in key order."""
+
+    def __init__(self, base: Snapshot, changes: Iterable[Change]) -> None:
+        self._ranges = base.ranges()
+        self._number = 0
+        self._rest = iter(changes)
+        self._next = next(self._rest, None)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a chunk is left."""
+        return self._number < len(self._ranges)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the next chunk is there, and changed."""
+        return self.has_more and self._is_before(self._end)
+
+    def clean_run(self) -> tuple[int, int]:
+        """Go past all chunks up to the next that changed: the numbers of the first and of the one after the last."""
+        first = self._number
+        while self.has_more and not self.is_dirty:
+            self._number += 1
+        return first, self._number
+
+    def rules(self) -> Iterator[tuple[str, Rule]]:
+        """The rules of the next chunk, and of those after it that changed, as they are by now."""
+        while True:
+            yield from _applied(self._ranges[self._number].rules(), self._before(self._end))
+            self._number += 1
+            if not self.is_dirty:
+                return
+
+    def left_over(self) -> Iterator[tuple[str, Rule]]:
+        """What comes where there was no chunk at all."""
+        return _applied((), self._before(None))
+
+    @property
+    def _end(self) -> str | None:
+        after = self._number + 1
+        return self._ranges[after].first_key if after < len(self._ranges) else None
+
+    def _is_before(self, end: str | None) -> bool:
+        return self._next is not None and (end is None or self._next.key < end)
+
+    def _before(self, end: str | None) -> Iterator[Change]:
+        while self._is_before(end):
+            assert self._next is not None
+            yield self._next
+            self._next = next(self._rest, None)
 
 
 def _applied(rules: Iterable[tuple[str, Rule]], changes: Iterable[Change]) -> Iterator[tuple[str, Rule]]:
@@ -190,24 +201,6 @@ def _applied(rules: Iterable[tuple[str, Rule]], changes: Iterable[Change]) -> It
     for _, same in groupby(merge(olds, news), key=itemgetter(0)):
         *_, (key, _, rule) = same
         yield key, rule
-
-
-class _Changes:
-    """Changes in key order, taken up to a key."""
-
-    def __init__(self, changes: Iterable[Change]) -> None:
-        self._rest = iter(changes)
-        self._next = next(self._rest, None)
-
-    def has_any_before(self, end: str | None) -> bool:
-        """Whether the next one is before a key; None is after all."""
-        return self._next is not None and (end is None or self._next.key < end)
-
-    def before(self, end: str | None) -> Iterator[Change]:
-        """Take those before a key."""
-        while self._next is not None and (end is None or self._next.key < end):
-            yield self._next
-            self._next = next(self._rest, None)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,15 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
-from app.publication import holders, zones
+from app.publication import files, holders, zones
 from app.publication.again import Again
 from app.publication.models import Zone
-from app.publication.store import rules_of_release, table_of
+from app.publication.store import changes_between, rules_of_release, table_of
 from resolver_policy import formats, wire
 from resolver_policy.actions import parse_action
+from resolver_policy.delta import Rule
 from resolver_policy.formats import Contents, Format
+from resolver_policy.version import ZoneVersion
 
 KEPT_VERSIONS = 3
 GZIP_LEVEL = 6
@@ -47,7 +49,7 @@ class Export:
         return f'"{self.serial}-{self.digest[:32]}"'
 
 
-def current(session: Session, folder: Path, zone_name: str, format_name: str, soa: wire.Soa) -> Export:
+def current(session: Session, data_dir: Path, zone_name: str, format_name: str, soa: wire.Soa) -> Export:
     """The export of a zone as it now stands; raises NotFound for a zone or a format that is not there."""
     zone = zones.by_name(session, zone_name)
     chosen = formats.by_name(format_name)
@@ -62,39 +64,48 @@ def current(session: Session, folder: Path, zone_name: str, format_name: str, so
     serial = at.serial
     kind = zlib.crc32(soa.record(0))
     acts = f"-{holders.version(session)}" if chosen.tells_holders else ""
-    path = folder / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
+    path = data_dir / "exports" / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
-        _write(session, zone, at.release_id, serial, chosen, soa, path, digest_path)
+        _write(octets(session, data_dir, zone, at.release_id, serial, chosen, soa), path, digest_path)
         _drop_old(path.parent, chosen.name)
     return Export(path, serial, digest_path.read_text().split()[0], chosen.media_type)
 
 
 def octets(
-    session: Session, zone: Zone, release_id: int, serial: int, chosen: Format, soa: wire.Soa
+    session: Session, data_dir: Path, zone: Zone, release_id: int, serial: int, chosen: Format, soa: wire.Soa
 ) -> Iterator[bytes]:
     """An export, in pieces; raises PolicyError where the format cannot hold the zone."""
     described = wire.Zone(zone.name, parse_action(zone.action), soa)
-    rules = Again(lambda: rules_of_release(session, release_id, table=table_of(zone.name)))
+    rules = _rules(session, data_dir, zone, described, release_id)
     return chosen.render(Contents(described, serial, rules, Again(lambda: holders.in_force(session))))
 
 
-def _write(
-    session: Session,
-    zone: Zone,
-    release_id: int,
-    serial: int,
-    chosen: Format,
-    soa: wire.Soa,
-    path: Path,
-    digest_path: Path,
-) -> None:
+def _rules(
+    session: Session, data_dir: Path, zone: Zone, described: wire.Zone, release_id: int
+) -> Iterable[tuple[str, Rule]]:
+    """All rules of a release: from the file of a transfer process of this machine and what changed since, if there is
+    one; from the database otherwise."""
+    path, table = files.path_of(data_dir, zone.name), table_of(zone.name)
+
+    def read(release: int, first_key: str = "", past_key: str | None = None) -> Iterator[tuple[str, Rule]]:
+        return rules_of_release(session, release, first_key, past_key, table=table)
+
+    file = files.opened(session, zone, described, path, read)
+    since = release_id + 1 if file is None else file.identity.release_id
+    if file is None or since > release_id or not files.is_small_step(session, zone, since, release_id):
+        return Again(lambda: read(release_id))
+    version = ZoneVersion.of(file.ranges(), described, file.identity.serial)
+    return Again(version.changed(changes_between(session, since, release_id, table), version.serial + 1).rules)
+
+
+def _write(pieces: Iterable[bytes], path: Path, digest_path: Path) -> None:
     """Write both files under other names and move them into place, the digest last: it says that they are whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hashed = hashlib.sha256()
     with _temporary(path.parent) as plain, _temporary(path.parent) as packed:
         with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0, filename="") as squeezed:
-            for piece in octets(session, zone, release_id, serial, chosen, soa):
+            for piece in pieces:
                 hashed.update(piece)
                 plain.write(piece)
                 squeezed.write(piece)

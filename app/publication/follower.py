@@ -7,42 +7,31 @@ written anew when there are many, and that is also how a very large release come
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.publication import layering, zones
 from app.publication.builder import Builder
-from app.publication.building import identity, opened, rules_of
+from app.publication.files import ENDING, FOLDER, identity, is_small_step, opened, path_of, rules_of
 from app.publication.increments import Increments
 from app.publication.marks import Marks
 from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
 from app.publication.plan import Plan
 from app.publication.snapshot import Identity, Snapshot, Stored
-from app.publication.store import (
-    Reading,
-    changes_between,
-    rows_between,
-    rules_of_release,
-    spans_of,
-    table_of,
-)
+from app.publication.store import Reading, changes_between, rules_of_release, spans_of, table_of
 from app.publication.zones import Layer
 from app.settings import Settings
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
 from resolver_policy.errors import PolicyError
-from resolver_policy.version import MOST_CHANGES, ZoneVersion
+from resolver_policy.version import ZoneVersion
 
 log = logging.getLogger(__name__)
 
 SMALL = 20_000
 """Names of a zone that is rendered at the start, in a tenth of a second, and needs no file."""
-
-MOST_ROWS = MOST_CHANGES
-"""Rows of a release that is applied here; a larger one is written into a new file."""
 
 FEWEST_DIRTY, DIRTY_SHARE = 64, 1 / 16
 """Ranges that are not as the file has them, and their share, over which it is written anew: a transfer then renders
@@ -87,9 +76,9 @@ class Follower:
         self._soa = wire.Soa(settings.mname, settings.rname)
         self._marks = marks
         self._database = settings.database
-        self._folder = settings.data_dir / "snapshots"
+        self._data_dir = settings.data_dir
         self._builder = builder or Builder()
-        self._increments = Increments(settings.database, self._folder / "increments")
+        self._increments = Increments(settings.database, settings.data_dir / FOLDER / "increments")
         self._held: dict[str, Held] = {}
         self.zones: Mapping[str, ZoneVersion] = {}
 
@@ -155,7 +144,7 @@ class Follower:
             newer = self._rendered(session, zone, wanted)
         if newer is None or newer.identity != wanted or newer.wants_a_file:
             anew = newer is not None and newer.is_damaged
-            self._builder.start(Plan(self._database, self._path(zone.name), zone.id, wanted, anew))
+            self._builder.start(Plan(self._database, path_of(self._data_dir, zone.name), zone.id, wanted, anew))
         return newer or held
 
     def _forward(self, session: Session, zone: Zone, held: Held, newest_id: int) -> Held | None:
@@ -170,7 +159,7 @@ class Follower:
         version = held.version
         for release_id in session.scalars(steps.order_by(ZoneSerial.release_id)).all():
             to = identity(session, zone, at.zone, release_id)
-            if to is None or not _is_small_step(session, at, to):
+            if to is None or not is_small_step(session, zone, at.release_id, to.release_id):
                 break
             changes = changes_between(session, at.release_id, release_id, table_of(zone.name))
             version, at = version.changed(changes, to.serial), to
@@ -180,13 +169,14 @@ class Follower:
 
     def _from_file(self, session: Session, zone: Zone, wanted: Identity, held: Held | None, shown: int) -> Held | None:
         """What the file of a zone and the changes since add up to, unless that is older than what is held or shown."""
-        file = opened(session, zone, wanted.zone, self._path(zone.name), rules_of(self._reading, zone))
+        path = path_of(self._data_dir, zone.name)
+        file = opened(session, zone, wanted.zone, path, rules_of(self._reading, zone))
         if file is None:
             return held
         past = ZonePast(zone, self._reading, file.serials, self._increments)
         past.catch_up(session, zone, wanted.release_id)
         at, version = file.identity, ZoneVersion.of(file.ranges(), wanted.zone, file.identity.serial, past)
-        if at.release_id < wanted.release_id and _is_small_step(session, at, wanted):
+        if at.release_id < wanted.release_id and is_small_step(session, zone, at.release_id, wanted.release_id):
             changes = changes_between(session, at.release_id, wanted.release_id, table_of(zone.name))
             at, version = wanted, version.changed(changes, wanted.serial)
         if version.serial < (shown if held is None else held.version.serial):
@@ -205,21 +195,12 @@ class Follower:
         log.info("zone %s at serial %d: %d names", zone.name, version.serial, version.names)
         return Held(version, wanted)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.snapshot"
-
     def _drop_old_files(self, published: Iterable[str]) -> None:
         """Remove the files of zones that are not published any more."""
-        known = {self._path(name) for name in published}
-        for path in self._folder.glob("*.snapshot"):
+        known = {path_of(self._data_dir, name) for name in published}
+        for path in (self._data_dir / FOLDER).glob(f"*{ENDING}"):
             if path not in known:
                 path.unlink(missing_ok=True)
-
-
-def _is_small_step(session: Session, at: Identity, to: Identity) -> bool:
-    """Whether what changed from one release to another may be held in memory here."""
-    table = table_of(to.zone.origin)
-    return rows_between(session, at.release_id, to.release_id, MOST_ROWS + 1, table) <= MOST_ROWS
 
 
 def _is_small(session: Session, zone: Zone, newest: Release) -> bool:

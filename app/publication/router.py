@@ -75,7 +75,7 @@ def read_export(zone: str, format_: FormatName, actor: Fetcher, session: Session
     Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
     settings: Settings = request.app.state.settings
     soa = wire.Soa(settings.mname, settings.rname)
-    found = export.current(session, settings.data_dir / "exports", zone, format_, soa)
+    found = export.current(session, settings.data_dir, zone, format_, soa)
     packed = _accepts_gzip(request.headers.get("accept-encoding", ""))
     etag = found.etag[:-1] + '-gzip"' if packed else found.etag
     headers = {

@@ -223,6 +223,18 @@ def test_change_renders_nothing_until_somebody_asks(monkeypatch: pytest.MonkeyPa
     assert rendered == len(after.ranges)
 
 
+def test_only_so_many_rendered_ranges_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zone_version, "MOST_KEPT", 4)
+    rules = many_rules(8000)
+    before = version(rules)
+    after = before.changed([Change(each, rules[each], EMPTY_RULE) for each in sorted(rules)[::7]], 2)
+    first = list(after.bodies())
+    changed = [part for part in after.ranges if isinstance(part, zone_version.Changed)]
+    assert len(changed) > 15
+    assert sum(bool(part.rendered) for part in changed) == 4
+    assert list(after.bodies()) == first
+
+
 def test_change_looks_names_up_without_reading_every_rule() -> None:
     """Names that begin with one another, at the ends and in the middle of what a range holds."""
     keys = sorted(["com.a.", "com.a.1.", "com.a.1.b.", "com.a-b.", "com.ab.", "com.b."])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.db import Database
-from app.publication import building, zones
+from app.publication import building, files, zones
 from app.publication.building import write
 from app.publication.models import Release
 from app.publication.plan import Plan
@@ -28,7 +28,7 @@ RENDERED = wire.Zone(ZONE, parse_action("nxdomain"), SOA)
 def plan(database: Database, path: Path, release_id: int, *, anew: bool = False) -> Plan:
     with database.read() as session:
         zone = zones.by_name(session, ZONE)
-        identity = building.identity(session, zone, RENDERED, release_id)
+        identity = files.identity(session, zone, RENDERED, release_id)
         assert identity is not None
         return Plan(str(database.engine.url), path, zone.id, identity, anew)
 

@@ -13,10 +13,10 @@ from tests.policy.zones import SUBTREE
 from tests.publication.files import written_from
 
 ROOT = Path(__file__).parents[2]
-NAMES = scaled(200_000)
-CHANGES = 100
-MOST_MB = 5
-"""Of 12 MB that the zone is: the index, and the messages that changed."""
+NAMES = scaled(120_000)
+CHANGES = 60
+MOST_MB = 4
+"""Of 7 MB that the zone is: the index, and the messages that changed."""
 
 PROGRAM = """
 import json, sys
