@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def named_of_two_threads(
 STARTS = {"Knot": knot, "BIND": bind}
 
 
+@cache
 def versions() -> dict[str, str]:
     """What is measured beside Pulih."""
     return {

@@ -113,13 +113,13 @@ class Resolvers:
         printed = partial(self.isp.printed, self.isp.name, options)
         self._start(label, self.isp.pulih, self.isp.ports.pop(), printed)
 
-    def of_peer(self, peer: Primary) -> None:
-        """Start one that takes the zone from a peer, by the same configuration but for the port that it asks."""
-
-        def printed(part: str) -> str:
-            return self.isp.printed(ISP, [], part).replace(f"port {self.isp.pulih.port}", f"port {peer.port}")
-
-        self._start(peer.name, peer, self.run.notified[peer.name], printed)
+    def of_peers(self, peers: Sequence[Primary]) -> None:
+        """Start BINDs that take the zone from peers, by the same configuration but for the port that they ask."""
+        texts = {part: self.isp.printed(ISP, [], part) for part in ("whole", "options")}
+        for peer in peers:
+            ports = f"port {self.isp.pulih.port}", f"port {peer.port}"
+            theirs = {part: text.replace(*ports) for part, text in texts.items()}
+            self._start(peer.name, peer, self.run.notified[peer.name], theirs.__getitem__)
 
     def _start(self, label: str, primary: Primary, port: int, printed: Printed) -> None:
         folder = self.run.fresh_folder(self.isp.kind)

@@ -42,7 +42,7 @@ class Member(NamedTuple):
 
 
 class Crowd(NamedTuple):
-    """Who they are, which ports they hear NOTIFY on and ask at, and what they fetch at a change."""
+    """Who they are (one a process at least), which ports they hear NOTIFY on and ask at, and what a change brings."""
 
     members: Sequence[Member]
     port: int
@@ -210,7 +210,19 @@ class _Secondary(asyncio.DatagramProtocol):
             self._task = asyncio.get_running_loop().create_task(self._fetch(serial))
 
     async def _fetch(self, serial: int) -> None:
-        """Take the increment; it ends in the SOA that was announced."""
+        """Take the increment; where the connection fails, begin again a second later."""
+        try:
+            await self._taken(serial)
+        except (OSError, asyncio.IncompleteReadError):
+            asyncio.get_running_loop().call_later(AGAIN, self._ask)
+        else:
+            self.serial, self.had_at = serial, time.perf_counter()
+            self.has_more()
+        finally:
+            self._fetching = False
+
+    async def _taken(self, serial: int) -> None:
+        """Returns when the whole increment is here; it ends in the SOA that was announced."""
         signer = Signer(self.member.key)
         wire = signer.sign(question(Wanted(self.part.zone, serial, self.part.records, self.serial)))
         local = (self.member.address, 0)
@@ -226,9 +238,6 @@ class _Secondary(asyncio.DatagramProtocol):
                 raise WrongTransfer(f"{self.member.address}: {-left} records too many, or not serial {serial}")
         finally:
             writer.close()
-            self._fetching = False
-        self.serial, self.had_at = serial, time.perf_counter()
-        self.has_more()
 
 
 def _serial_at_end(message: bytes, signer: Signer) -> int:

@@ -16,9 +16,11 @@ from bench import growth, names, results, sink
 from bench.drawing import svg
 from bench.figures import PULIH, Figure, Must
 from bench.run import Run
+from bench.secondaries import Crowd, Member, address_of, crowd
 from bench.signing import Signer, WrongSignature
 from bench.sink import Wanted, WrongTransfer
 from bench.table import ROWS, Row
+from tests.servers import free_port
 from tests.wire.feeds import MadeFeed, client_key, serving
 
 FULL = Wanted("block.rpz", 11, 44)
@@ -90,6 +92,16 @@ def test_a_longer_list_begins_with_the_shorter_one() -> None:
     different = set(longer)
     assert len(different) == 50_000
     assert not [name for name in longer if name.partition(".")[2] in different]
+
+
+def test_secondaries_that_do_not_get_a_serial_are_told() -> None:
+    members = [Member(address_of(number), client_key()) for number in range(2)]
+    everyone = Crowd(members, free_port(), free_port(), "block.rpz", serial=10, records=6)
+
+    with crowd(everyone) as running:
+        assert running.last_to_have(10, patience=10) == 0, "it had this one from the start"
+        with pytest.raises(WrongTransfer, match="not every secondary has serial 11"):
+            running.last_to_have(11, patience=0.2)
 
 
 def a_row(name: str, *figures: Figure) -> Row:

@@ -37,8 +37,7 @@ def measure(run: Run, kind: str, *, must: Must | None, cost: Must | None, enough
     with resolvers(run, isp) as made:
         made.of_pulih(ONE_ZONE)
         if kind == "bind":
-            for peer in run.peers("Knot", "BIND"):
-                made.of_peer(peer)
+            made.of_peers(run.peers("Knot", "BIND"))
         _all_measured(run, made, figures, enough)
     if isp.has_layers:
         with resolvers(run, isp) as made:

@@ -16,7 +16,7 @@ def start(run: Run) -> list[Figure]:
     """Pulih from what it kept when it was stopped, Knot and BIND from their zone file."""
     figure = Figure("start until SOA is answered", "s", Must(2, aim=1))
     figure.add(PULIH, run.pulih.seconds_to_serving)
-    for _ in range(run.times(2)):
+    for _ in range(run.times(3) - 1):
         with run.another_pulih() as pulih:
             figure.add(PULIH, pulih.seconds_to_serving)
     for primary in run.peers("Knot", "BIND"):
