@@ -19,7 +19,6 @@ from resolver_policy import formats, wire
 from resolver_policy.targets import Decision, Match, Target, decide
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import queries
-from tests.publication.test_zones import data_dir
 from tests.publication.worlds import World, random_act
 from tests.service import HOUR, NOW, ZONE, Json, Service, targets, text_of
 
@@ -153,7 +152,7 @@ def test_the_rows_decide_what_the_orders_decide(world: World, settings: Settings
         with world.database.read() as session:
             zone, newest = zones.by_name(session, ZONE), zones.head(session)
             assert newest is not None
-            octets = b"".join(export.octets(session, data_dir(world), zone, newest.id, 7, chosen, SOA))
+            octets = b"".join(export.octets(session, world.settings.data_dir, zone, newest.id, 7, chosen, SOA))
         read = [_target(json.loads(line)) for line in octets.splitlines()]
         held = world.targets()
         assert set(read) <= set(held)

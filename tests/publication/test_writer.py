@@ -79,7 +79,7 @@ def names() -> list[str]:
 
 
 def proposed(service: Service, **fields: object) -> Json:
-    return service.propose_many(names(), **fields)
+    return service.propose_many(names(), by="operator-1", **fields)
 
 
 def in_force(service: Service, **fields: object) -> Json:
