@@ -8,6 +8,7 @@ what is here.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain
 from struct import pack
 from typing import NamedTuple
@@ -44,18 +45,29 @@ class Ask:
     recursion_desired: bool = False
 
 
+class Effort(Enum):
+    """What the first message of an answer takes: a server does not stand still for it.
+
+    AT_ONCE: nothing to speak of. RENDERED: milliseconds, much must be rendered or the past be read. WRITTEN: seconds,
+    another process may have to write it first.
+    """
+
+    AT_ONCE = auto()
+    RENDERED = auto()
+    WRITTEN = auto()
+
+
 class Reply(NamedTuple):
     """`outcome`: soa, current, too_big (ask over TCP), difference, full, records, nodata or formerr.
 
-    `serial` is the one that the answer carries; whoever took a difference or a full answer has it. `slow` says that
-    making the first message may take milliseconds: much must be rendered, or the past be read.
+    `serial` is the one that the answer carries; whoever took a difference or a full answer has it.
     """
 
     rcode: int
     outcome: str
     serial: int | None
     messages: Iterator[bytes]
-    slow: bool = False
+    effort: Effort = Effort.AT_ONCE
 
 
 def head(ask: Ask, answers: int = 0, authorities: int = 0, *, rcode: int = NOERROR, flags: int = AA) -> bytes:
@@ -118,8 +130,14 @@ def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
         return _full(ask, version) if ask.room is None else _single(ask, version, "too_big")
     if ask.room is not None and not _fits(ask, version, deltas):
         return _single(ask, version, "too_big")
-    slow = ask.serial not in version.memo and (not deltas or rows > QUICKLY_RENDERED)
-    return Reply(NOERROR, "difference", version.serial, _difference_messages(ask, version, ask.serial, deltas), slow)
+    messages = _difference_messages(ask, version, ask.serial, deltas)
+    return Reply(NOERROR, "difference", version.serial, messages, _effort(version, ask.serial, deltas, rows))
+
+
+def _effort(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...], rows: int) -> Effort:
+    if serial in version.memo or (deltas and rows <= QUICKLY_RENDERED):
+        return Effort.AT_ONCE
+    return Effort.WRITTEN if not deltas and rows > MOST_CHANGES else Effort.RENDERED
 
 
 def _rows_since(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...]) -> int | None:

@@ -7,9 +7,8 @@ waits for a slow reader is one batch, and what the system holds for the socket.
 
 import asyncio
 import logging
-import math
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +23,7 @@ from app.transfer.limits import Limits
 from app.transfer.precheck import LONGEST_TCP
 from app.transfer.room import Room, Seat
 from app.transfer.turns import Turns
+from resolver_policy.xfr import Effort
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ NOTHING = memoryview(b"")
 
 
 class Hall(NamedTuple):
-    """What all conversations share; `renderer` makes what takes long, one after the other."""
+    """What all conversations share; of `renderers` each makes what takes long in one thread, one after the other:
+    more threads would keep the loop from its turns."""
 
     feed: Feed
     known: KnownAddresses
@@ -41,7 +42,7 @@ class Hall(NamedTuple):
     clock: Clock
     room: Room
     turns: Turns
-    renderer: Executor
+    renderers: Mapping[Effort, Executor]
 
 
 class Answer:
@@ -212,16 +213,16 @@ class Conversation:
             self._go_on()
             return
         self._answer = Answer(exchange, self._loop.time())
-        if exchange.slow:
-            self._render(exchange)
-        else:
+        self.deadline = self._answer.began + self._idle
+        if exchange.effort is Effort.AT_ONCE:
             self._send()
+        else:
+            self._render(exchange, hall.renderers[exchange.effort])
 
-    def _render(self, exchange: Exchange) -> None:
-        """Have the first message made in another thread, one for all: more would keep this one from its turns."""
+    def _render(self, exchange: Exchange, renderer: Executor) -> None:
+        """Have the first message made elsewhere; who waits too long for it is better off asking again."""
         self._listen(wanted=False)
-        self.deadline = math.inf
-        made = self._loop.run_in_executor(self._hall.renderer, next, exchange.messages)
+        made = self._loop.run_in_executor(renderer, next, exchange.messages)
         made.add_done_callback(lambda _: self._run(lambda: self._rendered(exchange, made)))
 
     def _rendered(self, exchange: Exchange, made: "asyncio.Future[bytes]") -> None:

@@ -18,6 +18,7 @@ from app.transfer.request import CLASS_IN, MalformedError, Request, Tsig, parse
 from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
 from resolver_policy.wire import TYPE_SOA
+from resolver_policy.xfr import Effort
 
 REFUSED, NOTAUTH = 5, 9
 TC, OPCODE = 0x0200, 0xF << 11
@@ -40,13 +41,13 @@ class Exchange(NamedTuple):
     """An answer. `key` is the name of the key that it is signed with.
 
     `sighting` says what to note down, but for what became of the answer: once it has gone, nobody waits for that.
-    `slow` says that making the first message may take longer than a server should stand still.
+    `effort` says what making the first message takes.
     """
 
     messages: Iterator[bytes]
     sighting: Callable[[], Sighting | None] = _nobody
     key: str | None = None
-    slow: bool = False
+    effort: Effort = Effort.AT_ONCE
 
 
 def respond(data: bytes, peer: Peer, feed: Feed, known: access.KnownAddresses, clock: Clock) -> Exchange | None:
@@ -122,7 +123,7 @@ class _Query:
             messages,
             partial(self._answer_seen, reply, version),
             key.name if key else None,
-            slow=reply.slow,
+            effort=reply.effort,
         )
 
     def _answer_seen(self, reply: xfr.Reply, version: ZoneVersion) -> Sighting | None:

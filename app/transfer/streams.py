@@ -16,6 +16,7 @@ from app.transfer.feed import Clock, Feed
 from app.transfer.limits import Limits
 from app.transfer.room import Room
 from app.transfer.turns import Turns
+from resolver_policy.xfr import Effort
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ class Streams:
 
     def __init__(self, feed: Feed, known: KnownAddresses, limits: Limits, clock: Clock) -> None:
         self.room = Room(limits)
-        self._renderer = ThreadPoolExecutor(1, "render")
-        self._hall = Hall(feed, known, limits, clock, self.room, Turns(), self._renderer)
+        self._renderers = {effort: ThreadPoolExecutor(1, effort.name) for effort in Effort}
+        self._hall = Hall(feed, known, limits, clock, self.room, Turns(), self._renderers)
         self._open: set[Conversation] = set()
         self._sweeping = False
         self._refused = 0
@@ -78,4 +79,5 @@ class Streams:
         """Break off whatever is open."""
         for conversation in tuple(self._open):
             conversation.end()
-        self._renderer.shutdown(wait=False, cancel_futures=True)
+        for renderer in self._renderers.values():
+            renderer.shutdown(wait=False, cancel_futures=True)

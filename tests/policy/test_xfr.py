@@ -17,7 +17,7 @@ from resolver_policy import xfr
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.version import ZoneVersion
 from resolver_policy.wire import LONGEST_MESSAGE
-from resolver_policy.xfr import Ask, Reply, answer
+from resolver_policy.xfr import Ask, Effort, Reply, answer
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import (
     EVERY_RULE,
@@ -327,8 +327,8 @@ def test_only_what_takes_long_is_said_to_be_slow() -> None:
     large = [Change(key, EMPTY_RULE, EXACT) for key in sorted(f"example.n{number}." for number in range(200))]
     later = now.changed(large, 3)
 
-    assert not answer(ask("IXFR", 1), now).slow
-    assert answer(ask("IXFR", 1), later).slow
+    assert answer(ask("IXFR", 1), now).effort is Effort.AT_ONCE
+    assert answer(ask("IXFR", 1), later).effort is Effort.RENDERED
     list(answer(ask("IXFR", 1), later).messages)
-    assert not answer(ask("IXFR", 1), later).slow
-    assert not answer(ask("AXFR"), later).slow
+    assert answer(ask("IXFR", 1), later).effort is Effort.AT_ONCE
+    assert answer(ask("AXFR"), later).effort is Effort.AT_ONCE

@@ -14,6 +14,7 @@ from app.publication.snapshot import DamagedError
 from app.settings import Settings
 from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
+from resolver_policy.xfr import Effort
 from tests.policy.test_xfr import answered, ask
 from tests.policy.zones import Rules, records_of
 from tests.publication.pasts import records, secondary_at, take
@@ -60,7 +61,7 @@ def test_large_increment_gives_what_axfr_gives_and_is_written_once(
     for _ in range(3):
         reply = xfr.answer(ask("IXFR", oldest), version)
         taken = take(secondary_at(history[oldest], version.zone, oldest), reply, oldest)
-        assert (reply.outcome, reply.slow) == ("difference", True)
+        assert (reply.outcome, reply.effort) == ("difference", Effort.WRITTEN)
         assert records(taken) == records_of(history[version.serial], version.zone)
     assert started == [path(settings, oldest, version)]
     assert version.memo == {}

@@ -1,9 +1,10 @@
 """Turns of the loop: few at a time, in order, none lost."""
 
 import asyncio
+import time
 from functools import partial
 
-from app.transfer.turns import AT_ONCE, Turns
+from app.transfer.turns import AT_ONCE, LONGEST_ROUND, Turns
 
 
 def test_few_are_given_in_each_round_in_the_order_of_asking() -> None:
@@ -62,3 +63,26 @@ async def _again() -> list[str]:
     for _ in range(4):
         await asyncio.sleep(0)
     return order
+
+
+def test_a_round_is_short_where_each_piece_takes_long() -> None:
+    given = asyncio.run(_long_pieces())
+    assert len(given) == 8
+    assert max(given.count(each) for each in given) <= 3
+
+
+async def _long_pieces() -> list[int]:
+    """In which round of the loop each of eight pieces had its turn, of which two take as long as a round."""
+    turns, given, rounds = Turns(), list[int](), 0
+
+    def work() -> None:
+        time.sleep(0.6 * LONGEST_ROUND)
+        given.append(rounds)
+
+    for _ in range(8):
+        if turns.take(work):
+            work()
+    while len(given) < 8:
+        rounds += 1
+        await asyncio.sleep(0)
+    return given
