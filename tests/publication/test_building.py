@@ -87,14 +87,11 @@ def test_clean_chunks_are_copied(world: World, path: Path, monkeypatch: pytest.M
     assert 0 < rendered < 2_900
 
 
-def test_chunks_left_small_are_joined(world: World, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but one in fifty of the names go, in one release."""
-    past = held(world, 2, 4_000, releases=2)
-    before = build(world.database, path, 3)
-    kept = {key for place, key in enumerate(sorted(past[3])) if place % 50 == 0}
+def end(world: World, keys: Iterable[str]) -> None:
+    """Let rules of release 3 go with release 4."""
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER refuse_rule_spans_update")
-        for key in past[3].keys() - kept:
+        for key in keys:
             connection.exec_driver_sql(
                 f"UPDATE rule_spans SET to_release = 4 WHERE key = '{key}' AND to_release IS NULL"
             )
@@ -105,12 +102,32 @@ def test_chunks_left_small_are_joined(world: World, path: Path, monkeypatch: pyt
         connection.exec_driver_sql(
             "INSERT INTO zone_serials SELECT zone_id, 4, serial + 1 FROM zone_serials WHERE release_id = 3"
         )
+
+
+def test_chunks_left_small_are_joined(world: World, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but one in fifty of the names go, in one release."""
+    past = held(world, 2, 4_000, releases=2)
+    before = build(world.database, path, 3)
+    kept = {key for place, key in enumerate(sorted(past[3])) if place % 50 == 0}
+    end(world, past[3].keys() - kept)
     monkeypatch.setattr(building, "ALMOST_ALL", 2)
     after = build(world.database, path, 4)
 
     assert {key for key, _ in version_of(after).rules()} == kept
     assert len(before.ranges()) > 10
     assert len(after.ranges()) <= 3
+
+
+def test_chunk_left_small_is_joined_with_one_in_which_nothing_changed(world: World, path: Path) -> None:
+    past = held(world, 2, 4_000, releases=2)
+    before = build(world.database, path, 3)
+    gone = [key for key, _ in before.ranges()[4].rules()][1:]
+    end(world, gone)
+    after = build(world.database, path, 4)
+
+    assert {key for key, _ in version_of(after).rules()} == past[3].keys() - set(gone)
+    assert min(list(after.index.body_octets)[:-1]) > building.SMALL
+    assert len(after.ranges()) == len(before.ranges())
 
 
 @pytest.mark.parametrize("why", ["digest", "serial", "epoch", "zone", "ahead", "damaged", "missing", "anew"])
