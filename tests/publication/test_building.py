@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.db import Database
 from app.publication import building, files, zones
@@ -14,6 +15,7 @@ from app.publication.snapshot import Snapshot
 from resolver_policy import wire
 from resolver_policy.actions import parse_action
 from resolver_policy.delta import Rule
+from tests import databases
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.policy.zones import SOA, Rules, records_of
 from tests.publication.files import from_rules, version_of
@@ -89,8 +91,8 @@ def test_clean_chunks_are_copied(world: World, path: Path, monkeypatch: pytest.M
 
 def end(world: World, keys: Iterable[str]) -> None:
     """Let rules of release 3 go with release 4."""
+    databases.allow(world.database, "rule_spans", "rule_spans_update")
     with world.database.engine.begin() as connection:
-        connection.exec_driver_sql("DROP TRIGGER refuse_rule_spans_update")
         for key in keys:
             connection.exec_driver_sql(
                 f"UPDATE rule_spans SET to_release = 4 WHERE key = '{key}' AND to_release IS NULL"
@@ -136,16 +138,16 @@ def test_older_file_of_another_past_is_not_built_on(
 ) -> None:
     past = held(world, 3, 300, releases=8)
     old = build(world.database, path, 9 if why == "ahead" else 5)
+    for table in ("releases", "zone_serials"):
+        databases.allow(world.database, table, f"{table}_update")
     with world.database.engine.begin() as connection:
-        for table in ("releases", "zone_serials", "zones"):
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS refuse_{table}_update")
         match why:
             case "digest":
-                connection.exec_driver_sql(f"UPDATE releases SET digest = x'{'01' * 32}' WHERE id = 5")
+                connection.execute(text("UPDATE releases SET digest = :digest WHERE id = 5"), {"digest": b"1" * 32})
             case "serial":
-                connection.exec_driver_sql("UPDATE zone_serials SET serial = serial - 1 WHERE release_id = 5")
+                connection.execute(text("UPDATE zone_serials SET serial = serial - 1 WHERE release_id = 5"))
             case "epoch":
-                connection.exec_driver_sql("UPDATE zones SET epoch_release_id = 6")
+                connection.execute(text("UPDATE zones SET epoch_release_id = 6"))
     if why == "damaged":
         spoil(path, path.stat().st_size - 3, path.stat().st_size)
     if why == "missing":
