@@ -67,6 +67,7 @@ def current(session: Session, data_dir: Path, zone_name: str, format_name: str, 
     path = data_dir / "exports" / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = path.with_name(path.name + ".sha256")
     if not digest_path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write(octets(session, data_dir, zone, at.release_id, serial, chosen, soa), path, digest_path)
         _drop_old(path.parent, chosen.name)
     return Export(path, serial, digest_path.read_text().split()[0], chosen.media_type)
@@ -101,7 +102,6 @@ def _rules(
 
 def _write(pieces: Iterable[bytes], path: Path, digest_path: Path) -> None:
     """Write both files under other names and move them into place, the digest last: it says that they are whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     hashed = hashlib.sha256()
     with _temporary(path.parent) as plain, _temporary(path.parent) as packed:
         with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0, filename="") as squeezed:

@@ -48,8 +48,7 @@ def opened(session: Session, zone: Zone, rendered: wire.Zone, path: Path, rules:
     except (DamagedError, OSError) as exc:
         log.warning("%s cannot be used: %s", path, exc)
         return None
-    is_of_zone = found.identity.zone == rendered and found.identity.epoch_release_id == zone.epoch_release_id
-    if is_of_zone and identity(session, zone, rendered, found.identity.release_id) == found.identity:
+    if identity(session, zone, rendered, found.identity.release_id) == found.identity:
         return found
     log.warning("%s is of another zone or another past: it is not used", path)
     return None

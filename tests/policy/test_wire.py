@@ -272,9 +272,11 @@ def test_changes_out_of_order_are_refused() -> None:
         version({}).changed(twice, 2)
 
 
-def test_change_that_breaks_the_zone_contract_is_refused() -> None:
+@pytest.mark.parametrize("held", [{}, {"t.me": EXACT}])
+def test_change_that_breaks_the_zone_contract_is_refused(held: dict[str, Rule]) -> None:
+    """At once, and not when somebody transfers the zone."""
     with pytest.raises(PolicyError):
-        version({}).changed([Change("com.", EMPTY_RULE, SUBTREE)], 2)
+        version(rules_of(held)).changed([Change("com.", EMPTY_RULE, SUBTREE)], 2)
 
 
 def test_history_keeps_the_newest_deltas() -> None:

@@ -103,18 +103,24 @@ def test_zone_in_full_is_sent_where_none_can_be_written(
     assert "could not be written" in caplog.text
 
 
+@pytest.mark.parametrize("asked_after", [False, True])
 def test_end_of_the_process_does_not_wait_for_it(
     version: ZoneVersion,
     history: dict[int, Rules],
     follower: Follower,
     started: list[Path],
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    asked_after: bool,
 ) -> None:
     monkeypatch.setattr(builder, "COMMAND", ("sleep", "60"))
     reply = xfr.answer(ask("IXFR", min(history)), version)
     waiting = threading.Thread(target=lambda: next(reply.messages))
+    if asked_after:
+        follower.close()
     waiting.start()
     wait_until(lambda: bool(started), 5, lambda: "nothing was started")
-    follower.close()
+    if not asked_after:
+        follower.close()
     waiting.join(5)
     assert not waiting.is_alive()
