@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from resolver_policy.errors import HardProtected, NameInvalid, SoftProtected
-from resolver_policy.names import ancestors, canonical
+from resolver_policy.names import ancestors, canonical, key_parent, sort_key
 from resolver_policy.targets import Match
 
 KINDS = ("service", "suffix")
@@ -72,33 +72,40 @@ class Protected:
 
 @dataclass(frozen=True, slots=True)
 class Notable:
-    """Everything that `check` could say anything about, as few questions: of a million names, hardly one is notable."""
+    """Everything that `check` could say anything about, as few questions: of a million names, hardly one is notable.
+
+    Names are sort keys here.
+    """
 
     names: frozenset[str]
     above: frozenset[str]
     tlds: frozenset[str]
 
-    def has(self, name: str) -> bool:
-        """Whether `check` must look at a canonical name; if not, it refuses it with no match and no override."""
-        at = name.find(".") + 1
-        if at == 0 or name in self.names:
+    def has(self, key: str) -> bool:
+        """Whether `check` must look at a name; if not, it refuses it with no match and no override."""
+        parent = key_parent(key)
+        if not parent or key in self.names:
             return True
-        while at:
-            parent = name[at:]
-            if parent in self.above:
-                return True
-            at = name.find(".", at) + 1
-        return parent not in self.tlds
+        while parent not in self.above:
+            above = key_parent(parent)
+            if not above:
+                return parent not in self.tlds
+            parent = above
+        return True
 
 
 def notable(suffixes: Suffixes, protected: Protected) -> Notable:
     """Gather what the lists name: names, with what is said about names above them, and names that reach below."""
     sections = (suffixes.icann, suffixes.private)
     names = [each for section in sections for each in (section.listed, section.wildcards, section.above)]
-    wildcards = frozenset().union(*(section.wildcards for section in sections))
-    services = frozenset(name for name, entry in protected.soft.items() if entry.kind == "service")
     own = (protected.own, protected.own_above, protected.soft.keys(), protected.soft_above.keys())
-    return Notable(frozenset().union(*names, *own), wildcards | services | protected.own, suffixes.tlds | _RESERVED)
+    services = [name for name, entry in protected.soft.items() if entry.kind == "service"]
+    above = protected.own.union(services, *(section.wildcards for section in sections))
+    return Notable(*map(_keys, (frozenset().union(*names, *own), above, suffixes.tlds | _RESERVED)))
+
+
+def _keys(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(sort_key, names))
 
 
 def read_suffixes(text: str) -> Suffixes:

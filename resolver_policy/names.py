@@ -122,9 +122,14 @@ def wire_length(name: str) -> int:
     return len(name) + 2
 
 
+def longest_key(longest_zone: str) -> int:
+    """Count the octets of the longest key whose name `check_fits` lets through."""
+    return LONGEST_WIRE - len(WORST_OWNER_PREFIX) - wire_length(longest_zone)
+
+
 def check_fits(name: str, longest_zone: str) -> None:
     """Refuse a name whose wildcard owner in the longest zone served would pass 255 octets (NameTooLong)."""
-    octets = len(WORST_OWNER_PREFIX) + len(name) + 1 + wire_length(longest_zone)
+    octets = wire_length(f"{WORST_OWNER_PREFIX}{name}.{longest_zone}")
     if octets > LONGEST_WIRE:
         raise NameTooLong(
             f"'{printable(name)}' is too long for the zone {longest_zone}: "

@@ -143,8 +143,8 @@ def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, p
 def _check_guard(session: Session, order: Order, guard: Guard) -> None:
     """Ask the guard again: the lists may have grown since the proposal."""
     overridden = propose.is_lenient(order.kind, order.override)
-    for name, match in targets.names_of(session, order.id):
+    for key, match in targets.of_order_in_pages(session, order.id):
         try:
-            guard.check(name, match, overridden=overridden)
+            guard.check_again(key, targets.MATCHES[match], overridden=overridden)
         except PolicyError as error:
             raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer="/targets")) from error

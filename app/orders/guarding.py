@@ -20,16 +20,18 @@ class Guard:
     protected: guard.Protected
     longest_zone: str
     _notable: guard.Notable = field(init=False)
+    _longest_key: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_notable", guard.notable(self.suffixes, self.protected))
+        object.__setattr__(self, "_longest_key", names.longest_key(self.longest_zone))
 
-    def never(self, name: str, match: Match) -> bool:
+    def never(self, key: str, match: Match) -> bool:
         """Whether this target must not stand in a zone whatever any row says: asked again before publication."""
-        if not self._notable.has(name):
+        if not self._notable.has(key):
             return False
         try:
-            guard.check(name, match, self.suffixes, self.protected, override=True)
+            guard.check(names.from_key(key), match, self.suffixes, self.protected, override=True)
         except HardProtected:
             return True
         return False
@@ -40,11 +42,22 @@ class Guard:
         Raises PolicyError: not a name, too long for the longest zone, protected. An override lets soft-protected
         names and unknown TLDs through, nothing else.
         """
+        return names.from_key(self.checked_key(text, match, overridden=overridden))
+
+    def checked_key(self, text: str, match: Match, *, overridden: bool) -> str:
+        """The same, as a sort key."""
         name = names.canonical(text)
-        names.check_fits(name, self.longest_zone)
-        if self._notable.has(name):
+        key = names.sort_key(name)
+        if len(key) > self._longest_key:
+            names.check_fits(name, self.longest_zone)
+        if self._notable.has(key):
             guard.check(name, match, self.suffixes, self.protected, override=overridden)
-        return name
+        return key
+
+    def check_again(self, key: str, match: Match, *, overridden: bool) -> None:
+        """Hold a name that was good once against the lists and zones as they are now; raises PolicyError."""
+        if self._notable.has(key) or len(key) > self._longest_key:
+            self.check(names.from_key(key), match, overridden=overridden)
 
 
 def load(zones: tuple[ZoneSetting, ...]) -> Guard:

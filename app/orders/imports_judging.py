@@ -15,7 +15,6 @@ from app.orders.imports_lines import Lines
 from app.orders.imports_sorting import KeySorter
 from app.orders.imports_verdicts import Rules, Verdicts
 from app.orders.models import TargetRow
-from resolver_policy import names
 from resolver_policy.errors import PolicyError
 from resolver_policy.targets import Decision, Match
 
@@ -56,7 +55,7 @@ def read(lines: Lines, rules: Rules, verdicts: Verdicts, sorter: KeySorter, prog
             verdicts.empty()
             continue
         try:
-            key = names.sort_key(rules.name_of(line))
+            key = rules.key_of(line)
         except PolicyError:
             verdicts.refuse()
         else:

@@ -41,11 +41,11 @@ class Rules:
     match: Match
     overridden: bool
 
-    def name_of(self, line: Line) -> str:
-        """The canonical name on a line; raises PolicyError."""
+    def key_of(self, line: Line) -> str:
+        """The key of the name on a line; raises PolicyError."""
         if line.fault is not None:
             raise line.fault
-        return self.guard.check(line.text, self.match, overridden=self.overridden)
+        return self.guard.checked_key(line.text, self.match, overridden=self.overridden)
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ def item(line: Line, mark: int, rules: Rules) -> dict[str, Any]:
 
 def _reason(line: Line, rules: Rules) -> dict[str, Any]:
     try:
-        rules.name_of(line)
+        rules.key_of(line)
     except PolicyError as error:
         return {"code": error.code, "rule": error.rule or error.code, "detail": error.detail}
     raise AssertionError(f"line {line.number} was refused, and is not refused now")

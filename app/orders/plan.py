@@ -69,7 +69,7 @@ def make(session: Session, order: Order, *, guard: Guard) -> Plan:
     shown: list[dict[str, Any]] = []
     for key, match, here, above in _met(session, order.id):
         count += 1
-        said = None if order.override is None else _overridden(guard, names.from_key(key), match)
+        said = None if order.override is None else _overridden(guard, key, match)
         meets_something = here or above.holders or said is not None
         if not meets_something and len(shown) == SHOWN:
             changes += decision is Decision.BLOCK
@@ -144,10 +144,10 @@ def _own(cell: Cell, above: Above) -> Decision:
     return cell.exact or cell.subtree or above.decision
 
 
-def _overridden(guard: Guard, name: str, match: int) -> str | None:
+def _overridden(guard: Guard, key: str, match: int) -> str | None:
     """The rule that only the order's override gets this name past, if there is one."""
     try:
-        guard.check(name, targets.MATCHES[match], overridden=False)
+        guard.check_again(key, targets.MATCHES[match], overridden=False)
     except (SoftProtected, NameInvalid) as error:
         return error.rule or error.code
     except HardProtected as error:

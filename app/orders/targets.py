@@ -51,7 +51,7 @@ def page(session: Session, first_id: int, count: int) -> Sequence[tuple[str, int
     within = and_(TargetRow.id >= first_id, TargetRow.id < first_id + count)
     columns = TargetRow.__table__.c
     query = select(columns.key, columns.match).where(within).order_by(columns.id)
-    return [(key, match) for key, match in session.connection().execute(query)]
+    return session.connection().execute(query).all()
 
 
 def reach(session: Session, order_id: int, other_id: int) -> bool:
@@ -113,11 +113,11 @@ def longest_key(session: Session) -> str | None:
     return session.scalar(query.order_by(func.length(TargetRow.key).desc()).limit(1))
 
 
-def names_of(session: Session, order_id: int) -> Iterator[tuple[str, Match]]:
-    """Every name of an order and its match, in key order, a page at a time."""
+def of_order_in_pages(session: Session, order_id: int) -> Iterator[tuple[str, int]]:
+    """(key, match code) of every target of an order, in key order, read a page at a time."""
     first = order_id << ORDINAL_BITS
     while rows := page(session, first, ROWS_IN_ONE_INSERT):
-        yield from ((names.from_key(key), MATCHES[match]) for key, match in rows)
+        yield from rows
         first += ROWS_IN_ONE_INSERT
 
 

@@ -68,7 +68,7 @@ SELECT count(*) FROM (
 ROWS_AT_ONCE = 2_000
 
 Never = Callable[[str, Match], bool]
-"""Whether a name and match must not be blocked, whatever a row says."""
+"""Whether a key and match must not be blocked, whatever a row says."""
 
 Reading = Callable[[], AbstractContextManager[Session]]
 """Where queries go: a transaction that is open, or a fresh view for each."""
@@ -167,7 +167,7 @@ class DatabaseRules:
                 yield key, allowed[0] if len(allowed) == 1 else together(allowed)
 
     def _is_allowed(self, key: str, match: int, kind: str) -> bool:
-        if kind != OrderKind.BLOCK or not self._never(names.from_key(key), targets.MATCHES[match]):
+        if kind != OrderKind.BLOCK or not self._never(key, targets.MATCHES[match]):
             return True
         shown = (names.from_key(key), targets.MATCHES[match])
         log.critical("%s (%s) may never be blocked; it is left out of every zone", *shown)

@@ -15,6 +15,8 @@ from resolver_policy.names import (
     display,
     from_key,
     key_ancestors,
+    key_parent,
+    longest_key,
     sort_key,
     subtree_end,
     wire_length,
@@ -239,6 +241,7 @@ def test_a_name_must_fit_the_longest_zone_with_its_wildcard(zone: str) -> None:
     assert canonical(f"x{name}")
     with pytest.raises(NameTooLong, match=f"too long for the zone {zone}: its wildcard takes 256") as refused:
         check_fits(f"x{name}", zone)
+    assert len(sort_key(name)) == longest_key(zone)
     assert (refused.value.code, refused.value.rule) == ("name_too_long", "owner_length")
 
 
@@ -269,6 +272,7 @@ def test_keys_lead_back_to_names() -> None:
     assert from_key("org.telegram.web.") == "web.telegram.org"
     assert key_ancestors("org.telegram.web.") == ("org.telegram.", "org.")
     assert key_ancestors("org.") == ()
+    assert (key_parent("org.telegram.web."), key_parent("org.")) == ("org.telegram.", "")
 
 
 def test_a_subtree_is_one_range() -> None:
