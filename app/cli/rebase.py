@@ -7,10 +7,11 @@ import click
 
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.db import Database
+from app.publication import layering
 from app.subscribers import rebasing
 
-PATIENCE = 5.0
-"""Seconds that the publisher is given to cut a base."""
+PATIENCE = 3.0
+"""Seconds that the publisher is given to make a release."""
 
 
 @click.command()
@@ -27,20 +28,22 @@ def rebase(*, only_status: bool, as_json: bool) -> None:
     if not only_status:
         with database.write() as session:
             rebasing.ask(session, host_actor(), utc_now())
-    document = _told(database, wait=not only_status)
+        until_published(database)
+    with database.read() as session:
+        document = rebasing.document(session, rebasing.state(session, settings().rebase, utc_now()))
     if as_json:
         print_json(document)
     else:
         click.echo("\n".join(_lines(document)))
 
 
-def _told(database: Database, *, wait: bool) -> dict[str, Any]:
+def until_published(database: Database) -> None:
+    """Wait for the publisher, if it runs: a resolver that asks for a layer too early asks again in a minute."""
     until = time.monotonic() + PATIENCE
-    while True:
+    while time.monotonic() < until:
         with database.read() as session:
-            found = rebasing.state(session, settings().rebase, utc_now())
-            if not (wait and found.asked) or time.monotonic() > until:
-                return rebasing.document(session, found)
+            if not layering.is_due(session):
+                return
         time.sleep(0.1)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
+from app.cli.rebase import until_published
 from app.journal.append import timestamp
 from app.subscribers import documents, keys, layered, queries, register
 from app.subscribers import forget as forgetting
@@ -82,9 +83,12 @@ def add(
     pulih subscriber add isp-one --address 192.0.2.0/24 --notify 192.0.2.53:53 --tsig
     """
     command = AddSubscriber(name, addresses, notify, algorithm, layers, overrides)
-    with open_database().write() as session:
+    database = open_database()
+    with database.write() as session:
         secret_key = None if algorithm is None else keys.secret_key(session, settings().secret_key_path)
         added = register.add(session, host_actor(), command, utc_now(), secret_key=secret_key)
+    if layers:
+        until_published(database)
     if as_json:
         print_json(_added(added))
     else:
@@ -107,10 +111,13 @@ def change(name: str, *, layers: bool | None, overrides: bool | None, settling: 
     pulih subscriber change isp-one --layers
     pulih subscriber config isp-one --for bind --layers
     """
-    with open_database().write() as session:
+    database = open_database()
+    with database.write() as session:
         command = ChangeSubscriber(name, layers, overrides, settling)
         row = layered.change(session, host_actor(), command, utc_now())
         said = "takes zones in layers" if row.layered else "takes whole zones"
+    if layers:
+        until_published(database)
     click.echo(f"{name} {said}.")
 
 
@@ -220,8 +227,11 @@ def config_(
     pulih subscriber config isp-one --for bind --layers
     """
     command = PrintConfig(name, software, release, zone, part, relay, resolver, layers)
-    with open_database().write() as session:
+    database = open_database()
+    with database.write() as session:
         text = config(session, host_actor(), command, utc_now(), settings=settings())
+    if layers:
+        until_published(database)
     click.echo(text, nl=False)
 
 

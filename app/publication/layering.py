@@ -34,6 +34,7 @@ BEGAN = "zones"
 """The reason of a base that a zone begins with."""
 
 CANARY_RECORDS = 2
+NAMES_AT_ONCE = 400
 WRITTEN_AT_ONCE = 2_000
 PAGE = 10_000
 CANARY_CHANGE = Change(CANARY_KEY, EMPTY_RULE, Rule(Decision.PASS, Decision.PASS))
@@ -142,7 +143,7 @@ def prepare(database: Database, release_id: int, names: Iterable[str], *, anew: 
     if not bases:
         return
     store = DatabaseLayers(database.read, release_id, bases)
-    for changes in layers.recompute(names, store, anew=anew):
+    for changes in layers.recompute(names, store, NAMES_AT_ONCE, anew=anew):
         for some in targets.batches(changes, WRITTEN_AT_ONCE):
             with database.write() as session:
                 before = rules_written_last(session, [change.key for change in some], UrgentSpan)

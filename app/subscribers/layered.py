@@ -2,16 +2,27 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
+from app.orders.schemas import Schema
 from app.publication import zones
 from app.subscribers.models import SubscriberRow
 from app.subscribers.queries import live_by_name
+
+
+class TakeLayers(Schema):
+    """The same over HTTP; what is left out stays as it is."""
+
+    layers: bool | None = None
+    overrides: bool | None = None
+    settling_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """`/subscribers` and `/acknowledgements`."""
 
+import datetime as dt
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,14 +13,16 @@ from app.errors import Forbidden
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.publication import zones
-from app.subscribers import documents, queries, rebasing
+from app.subscribers import documents, layered, queries, rebasing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.lag import Lag
+from app.subscribers.layered import ChangeSubscriber, TakeLayers
 from app.subscribers.models import SubscriberRow
 
 router = APIRouter(prefix="/api/v1", tags=["subscribers"], route_class=IdempotentRoute)
 
 READERS = (OPERATOR, APPROVER, AUDITOR, ADMIN)
+Admin = Annotated[Actor, Depends(Allow(ADMIN))]
 Isp = Annotated[Actor, Depends(Allow(ISP))]
 ZoneQuery = Annotated[str | None, Query(max_length=255)]
 AddressQuery = Annotated[str | None, Query(max_length=45)]
@@ -109,6 +112,20 @@ def read_pending(
 ) -> dict[str, Any]:
     """Between the serial that it has and the head. None are named above 10,000 rules: then `exact` is false."""
     return _pending(session, queries.by_id_or_name(session, id_or_name), lag, page, zone, kind)
+
+
+@router.post(
+    "/subscribers/{id_or_name}/layers", summary="Whether a subscriber takes zones in layers, and overrides them"
+)
+def post_layers(
+    id_or_name: str, command: TakeLayers, actor: Admin, session: SessionDep, lag: LagDep, clock: ClockDep
+) -> dict[str, Any]:
+    """What is left out stays as it is. 409 for layers where answers are overridden."""
+    name = queries.by_id_or_name(session, id_or_name).name
+    settling = None if command.settling_seconds is None else dt.timedelta(seconds=command.settling_seconds)
+    change = ChangeSubscriber(name, command.layers, command.overrides, settling)
+    row = layered.change(session, actor, change, moment(session, clock))
+    return documents.subscriber(session, row, lag)
 
 
 @router.post("/acknowledgements", summary="Say what became of a serial at your resolvers")

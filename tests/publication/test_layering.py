@@ -17,6 +17,7 @@ from app.publication.store import rules_of_release
 from app.settings import Settings, parse_zones
 from resolver_policy import layers
 from resolver_policy.delta import Rule, apply
+from resolver_policy.names import from_key
 from resolver_policy.targets import Decision, Match, Target
 from tests.policy.layered import Cells, MemoryLayers, urgent_of
 from tests.policy.scale import Record, scaled, tell
@@ -269,11 +270,11 @@ def test_large_orders_in_the_making_with_small_releases_in_between(
     """Each release has the `urgent` that its rules and the live bases make, whatever was in the making meanwhile."""
     for name, value in (("publisher.LARGE", 4), ("making.ROOTS_AT_ONCE", 2), ("making.LEFT_FOR_THE_END", 2)):
         monkeypatch.setattr(f"app.publication.{name}", value)
-    for name, value in (("PAGE", 3), ("WRITTEN_AT_ONCE", 2)):
+    for name, value in (("PAGE", 3), ("WRITTEN_AT_ONCE", 2), ("NAMES_AT_ONCE", 1)):
         monkeypatch.setattr(layering, name, value)
     monkeypatch.setattr(layers, "PORTION", 3)
     random = Random(seed)
-    counted = {"small": 0, "large": 0, "bases": 0}
+    counted = {"small": 0, "large": 0, "bases": 0, "met": 0}
     begin(world)
     for _ in range(scaled(60)):
         for _ in range(random.choice((0, 0, 1))):
@@ -285,6 +286,7 @@ def test_large_orders_in_the_making_with_small_releases_in_between(
             let_go_of_older(world)
         for _ in range(random.randint(0, 6)):
             world.publisher.work()
+        counted["met"] += meet_what_is_in_the_making(world, random)
         before = len(live(world))
         if world.publisher.can_release():
             is_large = world.publisher.is_prepared
@@ -307,6 +309,21 @@ def random_large_act(world: World, random: Random) -> None:
     large = [held for held in world.held if len(held.targets) > 4]
     if len(large) > 2:
         world.lift(random.choice(large))
+
+
+def meet_what_is_in_the_making(world: World, random: Random) -> bool:
+    """A small act at a name, or right above one, on which `urgent` of the release in the making has decided already."""
+    if world.publisher.is_prepared:
+        return False
+    with world.database.read() as session:
+        query = select(UrgentSpan.key).where(UrgentSpan.from_release > _head(world).id)
+        decided = [from_key(key) for key in session.scalars(query)]
+    if not decided:
+        return False
+    name = random.choice(decided)
+    above = name.partition(".")[2]
+    chosen = random.choice((name, f"new.{name}", above if "." in above else name))
+    return world.add({Target(chosen, random.choice(tuple(Match)), random.choice((Decision.BLOCK, Decision.PASS)))})
 
 
 def check_urgent(world: World) -> None:

@@ -27,7 +27,7 @@ from resolver_policy.delta import Rule
 from resolver_policy.targets import Decision, Match, Target
 from tests.publication.test_layering import BASE, URGENT, block, urgent_now
 from tests.publication.worlds import Rules, World
-from tests.service import DAY, HOST, HOUR, ZONE
+from tests.service import DAY, HOST, HOUR, ZONE, Service, answered, problem
 
 RULES = RebaseSetting(dt.time(20, tzinfo=dt.UTC), 20_000, dt.timedelta(minutes=15), dt.timedelta(hours=72))
 A, B, RELAY = "192.0.2.1", "192.0.2.2", "198.51.100.1"
@@ -299,6 +299,21 @@ def test_layers_are_refused_to_one_that_overrides(world: World) -> None:
         change(session, HOST, ChangeSubscriber("isp-one", overrides=True), world.clock())
     with world.database.write() as session:
         change(session, HOST, ChangeSubscriber("isp-one", overrides=True, layers=False), world.clock())
+
+
+def test_an_administrator_says_who_takes_layers(service: Service) -> None:
+    with service.database.write() as session:
+        add(session, HOST, AddSubscriber("isp-one", ("192.0.2.0/24",)), service.clock())
+    body = {"layers": True, "settling_seconds": 3600}
+
+    told = answered(service.post("subscribers/isp-one/layers", body, by="admin-1"))
+    assert (told["layered"], told["overrides"], told["settling_seconds"]) == (True, False, 3600)
+    problem(service.post("subscribers/isp-one/layers", {"overrides": True}, by="admin-1"), 409, "state_conflict")
+    service.publish()
+
+    stands = answered(service.get("rebase"))
+    assert (stands["layers"], stands["under_way"], stands["waits_for"]) == (True, False, [])
+    assert list(stands["serials"]) == [BASE]
 
 
 def test_the_command_asks_and_tells(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

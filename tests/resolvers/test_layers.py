@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 
 from app.journal.actor import Actor, Role
@@ -29,7 +32,22 @@ LIMIT = 40.0
 KEPT_ANSWERS = 1.5
 """Seconds after which PowerDNS, as it is set here, answers nothing from before."""
 
+
+def begin(world: Consumers) -> None:
+    """Layers, before anybody asks for them: BIND asks again for what it was refused after a minute."""
+    world.added("isp-first")
+    world.printed("isp-first", "bind")
+    query = dns.message.make_query(BASE, "SOA")
+    port = world.settings.dns.port
+
+    def is_served() -> bool:
+        return dns.query.udp(query, "127.0.0.1", port=port, timeout=5).rcode() == dns.rcode.NOERROR
+
+    wait_until(is_served, LIMIT, world.service.log)
+
+
 STARTS = (
+    begin,
     Consumers.start_bind,
     Consumers.start_unbound,
     Consumers.start_unbound_behind_knot,
