@@ -19,7 +19,7 @@ from bench.primary import PATIENCE, ZONE, Act
 from tests.servers import Server, answers_dns, find, free_port, named_config, running
 
 TTL = 60
-OWNERS_A_MESSAGE = 1200
+OWNERS_A_MESSAGE = 2000
 """Of an update: 64 KiB hold them."""
 
 

@@ -21,7 +21,6 @@ from tests.resolvers.consumers import Consumer, bind_config
 from tests.servers import Server, free_port, named
 from tests.servers_resolvers import pdns_recursor, pdns_recursor_config, unbound, unbound_config
 
-LAYERS = "--layers"
 BLOCKED = "NXDOMAIN"
 POLL = 0.005
 """Seconds between two questions, at first: their cost is in what the resolver computes."""
@@ -81,11 +80,6 @@ class Isp:
     @property
     def name(self) -> str:
         return f"isp-{self.kind}"
-
-    @property
-    def has_layers(self) -> bool:
-        """Whether this Pulih prints configurations of two layers."""
-        return LAYERS in self._subscriber("config", "--help")
 
     def printed(self, name: str, options: Sequence[str], part: str) -> str:
         which = [] if part == "whole" else ["--part", part]

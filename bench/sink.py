@@ -65,7 +65,10 @@ def transfer(port: int, key: dns.tsig.Key, wanted: Wanted, *, verify: bool = Fal
     began = time.perf_counter()
     with socket.create_connection((HOST, port), TIMEOUT) as sock:
         sock.sendall(framed)
-        came = read(sock, wanted.records, signer.check if verify else None)
+        try:
+            came = read(sock, wanted.records, signer.check if verify else None)
+        except WrongTransfer as wrong:
+            raise WrongTransfer(f"{wanted} at port {port}: {wrong}") from wrong
         seconds = time.perf_counter() - began
     (serial,) = unpack_from("!I", came.last, len(came.last) - signer.length - SERIAL_FROM_END)
     if serial != wanted.serial:

@@ -7,7 +7,7 @@ from itertools import count
 from bench import machine, names
 from bench.figures import PULIH, Figure, Must
 from bench.primary import Act
-from bench.resolvers import LAYERS, Isp, Resolver, Resolvers, resolvers
+from bench.resolvers import Isp, Resolver, Resolvers, resolvers
 from bench.rows.change import both
 from bench.run import Run, say, space
 
@@ -24,8 +24,7 @@ Figures = tuple[Figure, Figure, Figure, Figure]
 def measure(run: Run, kind: str, *, must: Must | None, cost: Must | None, enough: float) -> list[Figure]:
     """Over the one zone, from Pulih and from peers (BIND alone); then over two layers, as they are printed.
 
-    Who has waited `enough` seconds in all is toggled no more. Where this Pulih has no layers, nothing is measured
-    for the must, and the figures say so.
+    Who has waited `enough` seconds in all is toggled no more.
     """
     figures = (
         Figure(f"{kind}: block sent until answered", "ms", must, tail=True),
@@ -39,12 +38,9 @@ def measure(run: Run, kind: str, *, must: Must | None, cost: Must | None, enough
         if kind == "bind":
             made.of_peers(run.peers("Knot", "BIND"))
         _all_measured(run, made, figures, enough)
-    if isp.has_layers:
-        with resolvers(run, isp) as made:
-            made.of_pulih(PULIH, LAYERS)
-            _all_measured(run, made, figures, enough)
-    else:
-        say(f"  this Pulih has no `subscriber config {LAYERS}`: only the one zone is measured")
+    with resolvers(run, isp) as made:
+        made.of_pulih(PULIH, "--layers")
+        _all_measured(run, made, figures, enough)
     isp.remove()
     return list(figures)
 
