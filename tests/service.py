@@ -93,6 +93,11 @@ def settings_in(directory: Path, **fields: str) -> Settings:
     return Settings.model_validate({"data_dir": directory, "database_url": databases.url_in(directory), **fields})
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What tells a command of these settings."""
+    return {"PULIH_DATA_DIR": str(settings.data_dir), "PULIH_DATABASE_URL": settings.database}
+
+
 def copy_of(template: Template, settings: Settings) -> Database:
     """A database of a test's own, where its settings say."""
     databases.make(settings.database, template.url)

@@ -56,10 +56,10 @@ class DatabaseFeed:
             while not stop.is_set():
                 try:
                     self._turn(watch, announce)
+                    self._behind = watch.wait(stop, timeout=POLL) or self._behind
                 except Exception:
                     log.exception("the database cannot be followed; what is held is served on")
                     stop.wait(RETRY)
-                stop.wait(POLL)
         finally:
             watch.close()
             self._follower.close()

@@ -15,6 +15,7 @@ def service(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """With one ISP; the command line works on the same database by the same clock."""
     subscribed(service, "isp-one", 1)
     monkeypatch.setenv("PULIH_DATA_DIR", str(service.settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", service.settings.database)
     monkeypatch.setattr("app.cli.zones.utc_now", service.clock)
     return service
 

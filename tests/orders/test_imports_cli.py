@@ -16,7 +16,7 @@ from app.cli import main
 from app.db import Database
 from app.orders.models import Order, OrderState
 from app.settings import Settings
-from tests.service import Template
+from tests.service import Template, environment_of
 
 ORDER = """
 number = "L-1"
@@ -39,7 +39,7 @@ Pulih = Callable[..., Result]
 @pytest.fixture
 def environment(database: Database, settings: Settings, template: Template) -> dict[str, str]:
     assert database
-    return {"PULIH_DATA_DIR": str(settings.data_dir), "PULIH_TOKEN": template.tokens["operator-1"]}
+    return {**environment_of(settings), "PULIH_TOKEN": template.tokens["operator-1"]}
 
 
 @pytest.fixture
@@ -149,9 +149,11 @@ def test_the_same_list_again_changes_nothing(pulih: Pulih, database: Database) -
     assert proposals(database) == 1
 
 
-def test_a_list_whose_order_is_in_force_shows_no_plan(pulih: Pulih, template: Template) -> None:
+def test_a_list_whose_order_is_in_force_shows_no_plan(
+    pulih: Pulih, template: Template, environment: dict[str, str]
+) -> None:
     pulih("a.example\n")
-    approver = {"PULIH_TOKEN": template.tokens["approver-1"], "PULIH_DATA_DIR": "."}
+    approver = {**environment, "PULIH_TOKEN": template.tokens["approver-1"]}
     assert CliRunner().invoke(main, ["order", "approve", "L-1", "--reason", "x"], env=approver).exit_code == 0
 
     result = pulih("a.example\n")

@@ -16,7 +16,7 @@ from publicsuffixlist import PublicSuffixList
 from app.db import Database
 from app.settings import Settings
 from tests.orders.test_imports_cli import ORDER
-from tests.service import Json, Template
+from tests.service import Json, Template, environment_of
 
 MEGABYTES = 150
 
@@ -66,7 +66,7 @@ def folder(database: Database, template: Template, tmp_path: Path) -> Path:
 def pulih_import(folder: Path, settings: Settings, order: str, *options: str) -> tuple[list[Json], int]:
     """What the command printed, and how many MB it needed."""
     command = [sys.executable, "-c", PROGRAM, "import", "list.txt", "--order-file", order, "--token-file", "token"]
-    environment: Mapping[str, str] = {**os.environ, "PULIH_DATA_DIR": str(settings.data_dir)}
+    environment: Mapping[str, str] = {**os.environ, **environment_of(settings)}
     done = subprocess.run(
         [*command, "--json", "--partial", *options],
         cwd=folder,

@@ -20,7 +20,7 @@ from resolver_policy.targets import Decision, Match, Target, decide
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import queries
 from tests.publication.worlds import World, random_act
-from tests.service import HOUR, NOW, ZONE, Json, Service, targets, text_of
+from tests.service import HOUR, NOW, ZONE, Json, Service, environment_of, targets, text_of
 
 SOA = wire.Soa("localhost", "normalisation.invalid")
 
@@ -175,7 +175,7 @@ def test_the_command_writes_the_same_octets(service: Service, settings: Settings
     service.publish()
     served = service.get(f"zones/{ZONE}/export.{chosen.name}", by="isp-1").content
 
-    environment = {"PULIH_DATA_DIR": str(settings.data_dir)}
+    environment = environment_of(settings)
     written = CliRunner().invoke(main, ["export", ZONE, "--format", chosen.name], env=environment)
     assert (written.exit_code, written.stdout_bytes) == (0, served)
 

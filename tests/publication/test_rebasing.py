@@ -318,6 +318,7 @@ def test_an_administrator_says_who_takes_layers(service: Service) -> None:
 
 def test_the_command_asks_and_tells(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULIH_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", settings.database)
     monkeypatch.setattr("app.cli.rebase.PATIENCE", 0.0)
     run = CliRunner()
 
@@ -337,6 +338,7 @@ def test_the_command_asks_and_tells(world: World, settings: Settings, monkeypatc
 @pytest.mark.usefixtures("database")
 def test_without_layers_there_is_nothing_to_rebase(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULIH_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", settings.database)
     run = CliRunner()
     refused = run.invoke(main, ["rebase"])
     assert (refused.exit_code, "no zone has layers" in refused.output) == (1, True)

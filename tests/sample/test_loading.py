@@ -18,13 +18,14 @@ from app.orders.sample import Stage
 from app.settings import Settings
 from app.subscribers import register
 from app.subscribers.register import AddSubscriber
+from tests import databases
 from tests.sample.conftest import Load
 from tests.sample.telegram import NAMES
-from tests.service import HOST, NOW, Service
+from tests.service import HOST, NOW, Service, environment_of, settings_in
 
 
 def pulih(settings: Settings, *arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, env={"PULIH_DATA_DIR": str(settings.data_dir)})
+    return CliRunner().invoke(main, arguments, env=environment_of(settings))
 
 
 def test_the_command_loads_the_whole_case_and_says_so(database: Database, settings: Settings) -> None:
@@ -157,7 +158,10 @@ def test_a_principal_of_the_same_name_and_another_role_is_not_used(database: Dat
 
 
 def test_a_database_that_is_not_there_yet_is_named(tmp_path: Path) -> None:
-    done = pulih(Settings(data_dir=tmp_path / "none"), "sample", "telegram-2017")
+    nowhere = settings_in(tmp_path / "none")
+    if databases.KIND == "postgresql":
+        databases.make(nowhere.database)
+    done = pulih(nowhere, "sample", "telegram-2017")
     assert done.exit_code == 1
     assert "pulih upgrade" in done.output
 

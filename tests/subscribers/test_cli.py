@@ -17,6 +17,8 @@ from app.settings import Settings
 from app.subscribers import directory
 from app.subscribers.deliveries import record
 from app.subscribers.sighting import Sighting, SightingKind
+from tests import databases
+from tests.service import settings_in
 from tests.subscribers.worlds import facts_of, hold_the_sample, published, registered
 
 ADD = ("add", "isp-one", "--address", "127.0.0.1/32", "--notify", "127.0.0.1:10053", "--tsig")
@@ -27,6 +29,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch, database: D
     """The commands find this test's database and nothing of whoever runs the tests."""
     monkeypatch.chdir(settings.data_dir)
     monkeypatch.setenv("PULIH_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", settings.database)
     return database
 
 
@@ -247,8 +250,9 @@ def test_the_list_goes_on_past_one_page(database: Database, monkeypatch: pytest.
 
 
 def test_a_database_that_was_never_upgraded_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULIH_DATA_DIR", str(tmp_path / "other"))
-    (tmp_path / "other").mkdir()
+    other = settings_in(tmp_path / "other")
+    databases.make(other.database)
+    monkeypatch.setenv("PULIH_DATABASE_URL", other.database)
 
     result = pulih("list")
 
