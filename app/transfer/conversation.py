@@ -74,7 +74,7 @@ class Answer:
 
 
 class Conversation:
-    """Serves one connection from `begin` to its end, when `over` is called.
+    """Serves one connection from `start` to its end, when `over` is called.
 
     It is reading, or it is answering: no query is looked at before the answer to the last one has gone.
     `deadline` is the time of the loop by which it must have got on.
@@ -113,7 +113,7 @@ class Conversation:
         self._began = self._loop.time()
         self.deadline = self._began + self._idle
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Look for a query: it often is there as soon as its connection."""
         self._run(self._read)
 

@@ -51,7 +51,7 @@ class Streams:
         conversation = Conversation(sock, seat, self._hall, self._open.discard)
         seat.end = conversation.end
         self._open.add(conversation)
-        conversation.begin()
+        conversation.start()
         if not self._sweeping:
             self._sweeping = True
             loop.call_later(SWEPT_EVERY, self._sweep)
