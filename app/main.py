@@ -14,7 +14,6 @@ import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -129,7 +128,7 @@ def _sweep(settings: Settings, database: Database, clock: Clock, publisher: Publ
         for failure, chore in chores if publisher.has_lease else ():
             try:
                 chore()
-            except SQLAlchemyError:
+            except Exception:
                 log.exception("%s; it will be tried again", failure)
         stop.wait(SWEEP_SECONDS)
 

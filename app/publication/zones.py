@@ -104,11 +104,14 @@ def assign_serials(
 ) -> dict[str, int]:
     """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor.
 
-    A zone and its layers have one between them. A `base` has it where the release is cut `as_base`, or has to be since
-    the zone is new, or begins an epoch. Layers that are new wait for a release with which something `begins`.
+    A zone and its layers have one between them. Every `base` has it where the release is cut `as_base`, or has to be
+    since one of them is new, or begins an epoch: `urgent` makes up for the same bases in all zones. Layers that are new
+    wait for a release with which something `begins`.
     """
     serials = {}
     ordered = sorted(active(session), key=lambda zone: without_layer(zone.name))
+    bases = (zone for zone in ordered if layer_of(zone.name) is Layer.BASE)
+    as_base = as_base or (begins and any(_has_to_begin(session, zone, release.id) for zone in bases))
     for _, family in groupby(ordered, key=lambda zone: without_layer(zone.name)):
         together = list(family)
         previous = max(last_serial(session, zone) for zone in together)
@@ -138,6 +141,9 @@ def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, n
     known = {zone.name: zone for zone in session.scalars(select(Zone))}
     if any(layer_of(zone.name) is not Layer.FULL and zone.retired_at is None for zone in known.values()):
         settings = with_layers(settings)
+    for each in settings:
+        if layer_of(each.name) is Layer.FULL and _differs(known.get(each.name), each):
+            _check_fits(session, each, now)
     changed = [_configure_one(session, known.get(each.name), each, next_release, now) for each in settings]
     _retire(session, known, {each.name for each in settings}, now)
     session.flush()
@@ -166,9 +172,9 @@ def action_text(action: Action) -> str:
 def _configure_one(
     session: Session, zone: Zone | None, setting: ZoneSetting, next_release: int, now: dt.datetime
 ) -> bool:
+    if not _differs(zone, setting):
+        return False
     action = action_text(setting.action)
-    if zone is None or zone.retired_at is not None or zone.action != action:
-        _check_fits(session, setting, now)
     facts: dict[str, object] = {"zone": setting.name, "action": action}
     if zone is None:
         session.add(
@@ -183,19 +189,24 @@ def _configure_one(
         )
         append(session, CLOCK, Entry(EventType.ZONE_ADDED, facts), now)
         return True
-    if zone.retired_at is None and zone.action == action:
-        return False
     zone.action, zone.retired_at, zone.epoch_release_id = action, None, next_release
     append(session, CLOCK, Entry(EventType.ZONE_CHANGED, facts), now)
     return True
 
 
+def _differs(zone: Zone | None, setting: ZoneSetting) -> bool:
+    return zone is None or zone.retired_at is not None or zone.action != action_text(setting.action)
+
+
 def _check_fits(session: Session, setting: ZoneSetting, now: dt.datetime) -> None:
-    """Refuse a zone in which a held name is too long, or whose redirect target is itself blocked."""
+    """Refuse a zone in which a held name is too long, or whose redirect target is itself blocked.
+
+    Layers may begin any day, while others wait for the writer's lock; so a name must fit below `urgent.ZONE` already.
+    """
     longest = targets.longest_key(session)
     if longest is not None:
         try:
-            names.check_fits(names.from_key(longest), setting.name)
+            names.check_fits(names.from_key(longest), layers.URGENT + setting.name)
         except PolicyError as error:
             raise SettingInvalid(f"zone {setting.name}: {error.detail}") from error
     landing = setting.action.target

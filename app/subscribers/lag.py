@@ -81,14 +81,22 @@ class Lag:
         return {row.id: self._of(row, mine[row.id], may_take=not row.keyed or row.id in keyed) for row in rows}
 
     def _of(self, row: SubscriberRow, deliveries: Sequence[Delivery], *, may_take: bool) -> Sequence[Standing]:
-        """A zone that it never took, where it takes another, is not overdue; who may take nothing owes nothing."""
+        """A zone that it never took, where it takes another, is not overdue; who may take nothing owes nothing.
+
+        Whoever has come to take layers owes those, both of them, and no longer the zone that they stand for.
+        """
         took = {each.zone for each in deliveries if each.sent_serial is not None or each.seen_serial is not None}
+        in_layers = row.layered and any(zones.layer_of(zone) is not Layer.FULL for zone in took)
+        relied_on = [zone for zone in took if (zones.layer_of(zone) is not Layer.FULL) == in_layers]
+        families = {zones.without_layer(zone) for zone in relied_on}
         return [
             self._standing(
                 row,
                 zone,
                 [each for each in deliveries if each.zone == zone],
-                owed=may_take and (not took or zone in took),
+                owed=may_take
+                and (zones.layer_of(zone) is not Layer.FULL) == in_layers
+                and (not families or zones.without_layer(zone) in families),
             )
             for zone in self._zones
             if row.layered or zone in took or zones.layer_of(zone) is Layer.FULL

@@ -140,7 +140,8 @@ class _Due:
                 self.late = None
                 break
             lacking = [wait for wait in waits if wait.until is None]
-            self.late = (base, lacking) if is_old and lacking and base.late_at is None else None
+            if self.late is None and is_old and lacking and base.late_at is None:
+                self.late = base, lacking
 
     @property
     def anything(self) -> bool:

@@ -235,6 +235,27 @@ def test_the_layers_follow_another_action_and_a_zone_more(world: World, settings
     assert now["landing.rpz"] == now["base.landing.rpz"] == now["urgent.landing.rpz"]
 
 
+@pytest.mark.parametrize(
+    "changed", ["block.rpz=nxdomain,landing.rpz=nodata,third.rpz=nodata", "block.rpz=nxdomain,landing.rpz=nxdomain"]
+)
+def test_a_base_that_has_to_begin_is_cut_for_every_zone(world: World, settings: Settings, changed: str) -> None:
+    """A zone more, or another action of one: `urgent` makes up for the same bases in all."""
+    two = Settings(data_dir=settings.data_dir, zones="block.rpz=nxdomain,landing.rpz=nodata")
+    make_publisher(two, world.database).start(world.clock())
+    begin(world)
+    block(world, ("a.example", Match.EXACT))
+
+    make_publisher(Settings(data_dir=settings.data_dir, zones=changed), world.database).start(world.clock())
+
+    with world.database.read() as session:
+        newest = zones.head(session)
+        assert newest is not None
+        bases = [zone for zone in zones.active(session) if zones.layer_of(zone.name) is zones.Layer.BASE]
+        cut_at = {zone.name: zones.at_release(session, zone, newest.id) for zone in bases}
+    assert {at.release_id for at in cut_at.values() if at is not None} == {newest.id}
+    assert live(world)[-1] == newest.id
+
+
 def test_serials_of_a_family_pass_the_mark_and_the_floor_of_each(world: World) -> None:
     begin(world)
     with world.database.write() as session:

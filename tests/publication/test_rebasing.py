@@ -124,6 +124,20 @@ def test_nothing_leaves_urgent_before_every_server_has_the_new_base_and_three_da
     assert len(events(world, "base.dropped")) == 1
 
 
+def test_a_rebase_that_a_new_zone_began_ends_as_any_other(world: World, settings: Settings) -> None:
+    more = Settings(data_dir=settings.data_dir, zones="block.rpz=nxdomain,landing.rpz=nodata")
+    world.publisher = make_publisher(more, world.database)
+    world.publisher.start(world.clock())
+    for address in (A, B):
+        shows(world, address, BASE)
+    world.clock.forward(73 * HOUR)
+
+    watch(world)
+
+    assert urgent(world) == {}
+    assert waits(world) == []
+
+
 def test_servers_that_have_it_at_once_still_wait_for_three_days(world: World) -> None:
     """One that restarts from old files has `urgent` in a second and its base in minutes."""
     rebase(world)

@@ -172,7 +172,7 @@ def test_a_name_that_may_never_be_blocked_is_left_out_though_a_row_holds_it(worl
     world.add([NAMES[0], NAMES[1]])
     zone_settings = Settings(data_dir=tmp_path).zone_settings
     marks = Marks(world.settings.data_dir / "marks", "publisher")
-    publisher = Publisher(world.database, marks, zone_settings, lambda name, _match: name == NAMES[1].name)
+    publisher = Publisher(world.database, marks, zone_settings, lambda key, _match: key == sort_key(NAMES[1].name))
 
     publisher.publish(NOW)
 
