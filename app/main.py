@@ -90,6 +90,7 @@ def create_app(
     _mount_pages(app)
     check_declared(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(NoNul)
     return app
 
 
@@ -181,6 +182,21 @@ class BodyLimit:
             await answer(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
+
+
+class NoNul:
+    """Nothing has a name with a NUL in it, which text of PostgreSQL cannot hold: it is not there, nor asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            app = problems.problem("not_found", "there is nothing whose name has a NUL in it")
+        elif scope["type"] == "http" and b"%00" in scope["query_string"]:
+            app = problems.problem("body_invalid", "no value has a NUL in it")
+        await app(scope, receive, send)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -58,8 +58,9 @@ def settings() -> Settings:
 
 
 def open_database() -> Database:
-    """The database, at the version of this program; raises SettingInvalid."""
+    """The database, at the version of this program, until the command ends; raises SettingInvalid."""
     database = Database(settings().database)
+    click.get_current_context().call_on_close(database.close)
     schema.check(database)
     return database
 
