@@ -1,8 +1,8 @@
 """A snapshot file: one zone at one serial, its messages rendered, read piece by piece and never held in memory.
 
 It begins with a head that says what it holds, then come the chunks, each a message body and the lines of its rules,
-and at the end an index and the serials that the zone had. Head and index are checked when it is opened, a chunk when
-it is first used, and all of them in the background. A chunk that is damaged is made anew from its rules; nothing goes
+and at the end an index and the serials that the zone had. Head and index are checked when it is opened, a chunk each
+time it is read, and all of them in the background. A chunk that is damaged is made anew from its rules; nothing goes
 out that is not, octet for octet, what was written.
 """
 
@@ -181,7 +181,6 @@ class Snapshot:
         self.identity, self.index, self.serials, begins = _opened(self._descriptor)
         octets = map(sum, zip(self.index.body_octets, self.index.lines_octets, strict=True))
         self.offsets = array("Q", accumulate(octets, initial=begins))
-        self._seen = bytearray(len(self.index.first_keys))
         self._checked_to = 0
         self._mended: dict[int, Chunk] = {}
 
@@ -203,25 +202,25 @@ class Snapshot:
     def body(self, number: int) -> bytes:
         """The message body of a chunk; raises DamagedError where it cannot be had."""
         octets = self._read(self.offsets[number], self.index.body_octets[number])
-        if self._is_right(number, octets, self.index.body_sums, _BODY):
+        if crc32(octets) == self.index.body_sums[number]:
             return octets
         return self._mend(number).body
 
     def lines(self, number: int) -> bytes:
         """The rules of a chunk; raises DamagedError where they cannot be had."""
         octets = self._lines(number)
-        if self._is_right(number, octets, self.index.lines_sums, _LINES):
+        if crc32(octets) == self.index.lines_sums[number]:
             return octets
         return self._mend(number).lines
 
     def check(self, chunks: int) -> bool:
         """Look at the next so many chunks; False once all have been looked at. Damage is mended as far as it can be."""
-        last = min(self._checked_to + chunks, len(self._seen))
+        last = min(self._checked_to + chunks, len(self.index.first_keys))
         for number in range(self._checked_to, last):
             self.body(number)
             self.lines(number)
         self._checked_to = last
-        return last < len(self._seen)
+        return last < len(self.index.first_keys)
 
     def _lines(self, number: int) -> bytes:
         return self._read(self.offsets[number] + self.index.body_octets[number], self.index.lines_octets[number])
@@ -232,15 +231,6 @@ class Snapshot:
         except OSError as exc:
             log.warning("%s: octet %d cannot be read: %s", self.path, offset, exc)
             return b""
-
-    def _is_right(self, number: int, octets: bytes, sums: "array[int]", part: int) -> bool:
-        """Compare with the checksum, at the first time."""
-        if self._seen[number] & part and octets:
-            return True
-        if crc32(octets) != sums[number]:
-            return False
-        self._seen[number] |= part
-        return True
 
     def _mend(self, number: int) -> Chunk:
         """Make a damaged chunk anew, from its lines or from the database, and compare it with what was written."""
@@ -271,9 +261,6 @@ class Snapshot:
         except (PolicyError, ValueError):
             return None
         return chunks[0] if len(chunks) == 1 else None
-
-
-_BODY, _LINES = 1, 2
 
 
 def _opened(descriptor: int) -> tuple[Identity, Index, Serials, int]:

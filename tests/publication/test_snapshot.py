@@ -143,6 +143,21 @@ def test_file_cut_short_while_it_is_open_is_mended_as_far_as_memory_is_meant_to_
         messages(version_of(opened_again(path, rules)))
 
 
+@pytest.mark.parametrize("how", ["spoiled", "cut short"])
+def test_chunk_that_was_right_once_is_looked_at_each_time(path: Path, how: str) -> None:
+    rules = many_rules(3000)
+    file = opened(written(path, rules), rules)
+    right = messages(version_of(file))
+    if how == "spoiled":
+        spoil(path, file.offsets[1] + 9, file.offsets[1] + 10)
+    else:
+        os.truncate(path, file.offsets[1] + 100)
+    assert not file.is_damaged
+    assert messages(version_of(file)) == right
+    assert dict(version_of(file).rules()) == rules
+    assert file.is_damaged
+
+
 def opened_again(path: Path, rules: Rules) -> Snapshot:
     file = opened(written(path, rules), rules)
     os.truncate(path, file.offsets[1])
