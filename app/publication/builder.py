@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from app.publication.plan import Plan
 
@@ -17,11 +18,11 @@ GRACE = 5.0
 
 
 def started(plan: Plan) -> "subprocess.Popen[bytes]":
-    """Start a process that writes one file; it ends early when this one does."""
-    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+    """Start a process that writes one file; it ends early when this one does. Raises OSError where it cannot."""
+    process = subprocess.Popen(COMMAND, bufsize=0, stdin=subprocess.PIPE)  # noqa: S603 - our own module
     assert process.stdin is not None
-    process.stdin.write(plan.dump())
-    process.stdin.flush()
+    with suppress(BrokenPipeError):  # it has ended already, and its status says so
+        process.stdin.write(plan.dump())
     return process
 
 
@@ -39,7 +40,10 @@ class Builder:
         if self._process is not None or time.monotonic() < self._not_before:
             return
         self._zone = plan.identity.zone.origin
-        self._process = started(plan)
+        try:
+            self._process = started(plan)
+        except OSError as exc:
+            self._fail(f"no process could be started: {exc}")
 
     @property
     def has_ended(self) -> bool:
@@ -54,9 +58,7 @@ class Builder:
         self._close()
         self._failed.discard(zone)
         if status != 0:
-            log.error("zone %s: the snapshot could not be written, status %d", zone, status)
-            self._failed.add(zone)
-            self._not_before = time.monotonic() + PAUSE
+            self._fail(f"status {status}")
         return zone
 
     def has_failed(self, zone: str) -> bool:
@@ -73,6 +75,11 @@ class Builder:
                 self._process.kill()
                 self._process.wait()
             self._close()
+
+    def _fail(self, why: str) -> None:
+        log.error("zone %s: the snapshot could not be written, %s", self._zone, why)
+        self._failed.add(self._zone)
+        self._not_before = time.monotonic() + PAUSE
 
     def _close(self) -> None:
         assert self._process is not None
