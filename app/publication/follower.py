@@ -108,9 +108,10 @@ class Follower:
         """Look after files, a little in each call; True where `refresh` has something to do."""
         damaged = False
         for held in self._held.values():
-            if held.file is not None and not held.file.is_damaged:
-                held.file.check(CHECKED_AT_ONCE)
-                damaged |= held.file.is_damaged
+            if held.file is not None:
+                if not held.file.is_damaged:
+                    held.file.check(CHECKED_AT_ONCE)
+                damaged |= held.file.mend()
         return self._builder.has_ended or damaged
 
     def close(self) -> None:

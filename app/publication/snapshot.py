@@ -6,6 +6,7 @@ time it is read, and all of them in the background. A chunk that is damaged is m
 out that is not, octet for octet, what was written.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -13,7 +14,9 @@ import os
 import sys
 import weakref
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -182,6 +185,8 @@ class Snapshot:
         octets = map(sum, zip(self.index.body_octets, self.index.lines_octets, strict=True))
         self.offsets = array("Q", accumulate(octets, initial=begins))
         self._checked_to = 0
+        self._damaged: set[int] = set()
+        self._to_mend: deque[int] = deque()
         self._mended: dict[int, Chunk] = {}
 
     @property
@@ -192,7 +197,7 @@ class Snapshot:
     @property
     def is_damaged(self) -> bool:
         """Whether a chunk was found that is not as it was written."""
-        return bool(self._mended)
+        return bool(self._damaged)
 
     def ranges(self) -> tuple[Stored, ...]:
         """The chunks, in key order."""
@@ -217,10 +222,22 @@ class Snapshot:
         """Look at the next so many chunks; False once all have been looked at. Damage is mended as far as it can be."""
         last = min(self._checked_to + chunks, len(self.index.first_keys))
         for number in range(self._checked_to, last):
-            self.body(number)
-            self.lines(number)
+            with suppress(DamagedError):
+                self.body(number)
+                self.lines(number)
         self._checked_to = last
         return last < len(self.index.first_keys)
+
+    def mend(self) -> bool:
+        """Make anew what was found damaged since the last time, as far as that can be; False where nothing was."""
+        found = bool(self._to_mend)
+        while self._to_mend:
+            try:
+                self._mend(self._to_mend[0])
+            except DamagedError as exc:
+                log.warning("%s", exc)
+            self._to_mend.popleft()
+        return found
 
     def _lines(self, number: int) -> bytes:
         return self._read(self.offsets[number] + self.index.body_octets[number], self.index.lines_octets[number])
@@ -233,14 +250,22 @@ class Snapshot:
             return b""
 
     def _mend(self, number: int) -> Chunk:
-        """Make a damaged chunk anew, from its lines or from the database, and compare it with what was written."""
+        """Make a damaged chunk anew, from its lines or from the database, and compare it with what was written.
+
+        Where an event loop runs nobody may wait for the database: the transfer is broken off, and `mend` does it.
+        """
         if number in self._mended:
             return self._mended[number]
+        if number not in self._damaged:
+            self._damaged.add(number)
+            self._to_mend.append(number)
         if len(self._mended) >= MOST_MENDED:
             raise DamagedError(f"{self.path}: more than {MOST_MENDED} chunks are damaged")
         lines = self._lines(number)
         if crc32(lines) == self.index.lines_sums[number]:
             made, source = self._rendered(wire.rules_in(lines)), "its rules"
+        elif _is_on_a_loop():
+            raise DamagedError(f"{self.path}: chunk {number} is damaged, and is yet to be made anew")
         else:
             bounds = [*self.index.first_keys[number : number + 2], None][:2]
             assert bounds[0] is not None
@@ -261,6 +286,15 @@ class Snapshot:
         except (PolicyError, ValueError):
             return None
         return chunks[0] if len(chunks) == 1 else None
+
+
+def _is_on_a_loop() -> bool:
+    """Whether this thread answers many at once."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _opened(descriptor: int) -> tuple[Identity, Index, Serials, int]:

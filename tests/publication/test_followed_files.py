@@ -195,9 +195,16 @@ def test_very_large_release_comes_in_by_a_file_and_small_ones_before_it_at_once(
     assert small < large < newest
 
 
-def test_damaged_chunk_is_mended_and_the_file_written_from_nothing(
-    world: World, settings: Settings, follower: Follower, here: Here
+@pytest.mark.parametrize("most_mended", [0, 64])
+def test_damaged_chunk_is_mended_if_it_can_be_and_the_file_written_from_nothing(
+    world: World,
+    settings: Settings,
+    follower: Follower,
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    most_mended: int,
 ) -> None:
+    monkeypatch.setattr(snapshot_file, "MOST_MENDED", most_mended)
     block(world, *(f"n{number}.example" for number in range(50)))
     settled(world, follower)
     path = path_of(settings)

@@ -1,10 +1,12 @@
 """Snapshot files: what is read is octet for octet what was written, or nothing is."""
 
+import asyncio
 import gc
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from app.publication import snapshot
 from app.publication.snapshot import DamagedError, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
-from resolver_policy.delta import EMPTY_RULE, Change
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.version import ZoneVersion
 from resolver_policy.xfr import answer
 from tests.policy.scale import Record, scaled, seeded, tell
@@ -156,6 +158,30 @@ def test_chunk_that_was_right_once_is_looked_at_each_time(path: Path, how: str) 
     assert messages(version_of(file)) == right
     assert dict(version_of(file).rules()) == rules
     assert file.is_damaged
+
+
+def test_loop_that_answers_never_waits_for_the_database(path: Path) -> None:
+    rules = many_rules(3000)
+    asked: list[int] = []
+
+    def of_database(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
+        asked.append(release_id)
+        return from_rules(rules)(release_id, first_key, past_key)
+
+    async def transfer() -> list[bytes]:
+        return messages(version_of(file))
+
+    file = Snapshot(written(path, rules), of_database)
+    right = messages(version_of(file))
+    spoil(path, file.offsets[1], file.offsets[2])
+    with pytest.raises(DamagedError, match="yet to be made anew"):
+        asyncio.run(transfer())
+    assert (asked, file.is_damaged) == ([], True)
+
+    assert file.mend()
+    assert asyncio.run(transfer()) == right
+    assert not file.mend()
+    assert len(asked) == 1
 
 
 def opened_again(path: Path, rules: Rules) -> Snapshot:
