@@ -45,6 +45,7 @@ def serve(settings: Settings, database: Database) -> None:
     server.run()
     stop.set()
     follower.join()
+    feed.end()
     database.close()
 
 
