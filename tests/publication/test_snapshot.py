@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -270,6 +271,25 @@ def test_writer_that_is_killed_leaves_what_was_there_and_the_next_one_sweeps(pat
     written(path, many_rules(300))
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert len(list(Snapshot(path, from_rules({})).ranges())) > 0
+
+
+def test_writer_begins_again_where_another_one_sweeps_before_it_has_its_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    make = tempfile.mkstemp
+
+    def swept(*, prefix: str, **where: Path) -> tuple[int, str]:
+        descriptor, name = make(prefix=prefix, dir=where["dir"])
+        begun.append(name)
+        if len(begun) == 1:
+            Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept)
+    rules = many_rules(20)
+    assert dict(version_of(opened(written(path, rules))).rules()) == rules
+    assert len(begun) == 2
 
 
 def test_writer_leaves_alone_what_another_one_is_writing(path: Path) -> None:
