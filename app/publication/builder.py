@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from app.publication.plan import Plan
 
@@ -11,17 +12,17 @@ log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "app.publication.building")
 PAUSE = 15.0
-"""Seconds before the next try, after one has failed."""
+"""Seconds before the next try for a zone, after one has failed; other zones have their turn meanwhile."""
 
 GRACE = 5.0
 
 
 def started(plan: Plan) -> "subprocess.Popen[bytes]":
-    """Start a process that writes one file; it ends early when this one does."""
-    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE)  # noqa: S603 - our own module
+    """Start a process that writes one file; it ends early when this one does. Raises OSError where it cannot."""
+    process = subprocess.Popen(COMMAND, bufsize=0, stdin=subprocess.PIPE)  # noqa: S603 - our own module
     assert process.stdin is not None
-    process.stdin.write(plan.dump())
-    process.stdin.flush()
+    with suppress(BrokenPipeError):  # it has ended already, and its status says so
+        process.stdin.write(plan.dump())
     return process
 
 
@@ -31,15 +32,18 @@ class Builder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._zone = ""
-        self._not_before = 0.0
-        self._failed: set[str] = set()
+        self._not_before: dict[str, float] = {}
 
     def start(self, plan: Plan) -> None:
-        """Begin to write a file, unless one is being written, or the last try has just failed."""
-        if self._process is not None or time.monotonic() < self._not_before:
+        """Begin to write a file, unless one is being written, or the last try for this zone has just failed."""
+        zone = plan.identity.zone.origin
+        if self._process is not None or time.monotonic() < self._not_before.get(zone, 0.0):
             return
-        self._zone = plan.identity.zone.origin
-        self._process = started(plan)
+        self._zone = zone
+        try:
+            self._process = started(plan)
+        except OSError as exc:
+            self._fail(f"no process could be started: {exc}")
 
     @property
     def has_ended(self) -> bool:
@@ -52,16 +56,14 @@ class Builder:
             return None
         status, zone = self._process.returncode, self._zone
         self._close()
-        self._failed.discard(zone)
+        self._not_before.pop(zone, None)
         if status != 0:
-            log.error("zone %s: the snapshot could not be written, status %d", zone, status)
-            self._failed.add(zone)
-            self._not_before = time.monotonic() + PAUSE
+            self._fail(f"status {status}")
         return zone
 
     def has_failed(self, zone: str) -> bool:
         """Whether the last try was in vain."""
-        return zone in self._failed
+        return zone in self._not_before
 
     def close(self) -> None:
         """End what is running; what it has written is swept by the next one."""
@@ -73,6 +75,10 @@ class Builder:
                 self._process.kill()
                 self._process.wait()
             self._close()
+
+    def _fail(self, why: str) -> None:
+        log.error("zone %s: the snapshot could not be written, %s", self._zone, why)
+        self._not_before[self._zone] = time.monotonic() + PAUSE
 
     def _close(self) -> None:
         assert self._process is not None

@@ -5,6 +5,7 @@ A format that tells who holds what is written anew after an act on an order, too
 
 import gzip
 import hashlib
+import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.errors import NotFound
 from app.publication import files, holders, zones
 from app.publication.again import Again
+from app.publication.marks import sync_folder
 from app.publication.models import Zone
 from app.publication.store import changes_between, rules_of_release, table_of
 from resolver_policy import formats, wire
@@ -101,7 +103,8 @@ def _rules(
 
 
 def _write(pieces: Iterable[bytes], path: Path, digest_path: Path) -> None:
-    """Write both files under other names and move them into place, the digest last: it says that they are whole."""
+    """Write both files under other names and move them into place, the digest last and once they are durable: it says
+    that they are whole."""
     hashed = hashlib.sha256()
     with _temporary(path.parent) as plain, _temporary(path.parent) as packed:
         with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0, filename="") as squeezed:
@@ -109,16 +112,21 @@ def _write(pieces: Iterable[bytes], path: Path, digest_path: Path) -> None:
                 hashed.update(piece)
                 plain.write(piece)
                 squeezed.write(piece)
-        plain.flush()
-        packed.flush()
-        Path(plain.name).chmod(0o640)
-        Path(packed.name).chmod(0o640)
-        Path(packed.name).replace(path.with_name(path.name + ".gz"))
-        Path(plain.name).replace(path)
+        _place(packed, path.with_name(path.name + ".gz"))
+        _place(plain, path)
     with _temporary(path.parent) as said:
         said.write(f"{hashed.hexdigest()}  {path.name}\n".encode())
-        said.flush()
-        Path(said.name).replace(digest_path)
+        sync_folder(path.parent)
+        _place(said, digest_path)
+    sync_folder(path.parent)
+
+
+def _place(file: IO[bytes], path: Path) -> None:
+    """Make what was written durable, and move it into place."""
+    file.flush()
+    os.fsync(file.fileno())
+    Path(file.name).chmod(0o640)
+    Path(file.name).replace(path)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ written anew when there are many, and that is also how a very large release come
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -19,7 +19,7 @@ from app.publication.marks import Marks
 from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.past import ZonePast
 from app.publication.plan import Plan
-from app.publication.snapshot import Identity, Snapshot, Stored
+from app.publication.snapshot import DamagedError, Identity, Snapshot, Stored
 from app.publication.store import Reading, changes_between, rules_of_release, spans_of, table_of
 from app.publication.zones import Layer
 from app.settings import Settings
@@ -80,6 +80,7 @@ class Follower:
         self._builder = builder or Builder()
         self._increments = Increments(settings.database, settings.data_dir / FOLDER / "increments")
         self._held: dict[str, Held] = {}
+        self._written: set[str] = set()
         self.zones: Mapping[str, ZoneVersion] = {}
 
     def refresh(self, session: Session) -> tuple[str, ...]:
@@ -87,10 +88,10 @@ class Follower:
         newest = zones.head(session)
         if newest is None:
             return ()
-        written = self._builder.ended()
+        self._written |= {name for name in (self._builder.ended(),) if name is not None}
         fresh: dict[str, Held] = {}
         for zone in zones.active(session):
-            held = self._newer_or_held(session, zone, newest, has_new_file=zone.name == written)
+            held = self._newer_or_held(session, zone, newest, has_new_file=zone.name in self._written)
             if held is not None:
                 fresh[zone.name] = held
         changed = tuple(name for name, held in fresh.items() if self._serial(name) != held.version.serial)
@@ -99,6 +100,7 @@ class Follower:
         if fresh.keys() - self._held.keys():
             self._drop_old_files(fresh)
         self._held = fresh
+        self._written.clear()
         self.zones = {name: held.version for name, held in fresh.items()}
         return changed
 
@@ -106,9 +108,10 @@ class Follower:
         """Look after files, a little in each call; True where `refresh` has something to do."""
         damaged = False
         for held in self._held.values():
-            if held.file is not None and not held.file.is_damaged:
-                held.file.check(CHECKED_AT_ONCE)
-                damaged |= held.file.is_damaged
+            if held.file is not None:
+                if not held.file.is_damaged:
+                    held.file.check(CHECKED_AT_ONCE)
+                damaged |= held.file.mend()
         return self._builder.has_ended or damaged
 
     def close(self) -> None:
@@ -135,15 +138,16 @@ class Follower:
         shown = self._marks.highest(zone.name) if held is None else self._marks.own(zone.name)
         if wanted is None or wanted.serial < shown:
             return held
-        newer = self._forward(session, zone, held, newest.id) if held is not None else None
+        tries = _Tries(zone)
+        newer = None if held is None else tries.of(lambda: self._forward(session, zone, held, newest.id))
         if newer is None or has_new_file:
-            newer = self._from_file(session, zone, wanted, newer, shown)
+            newer = tries.of(lambda: self._from_file(session, zone, wanted, newer, shown)) or newer
         if newer is None and (
             _is_small(session, zone, newest) or (held is None and self._builder.has_failed(zone.name))
         ):
             newer = self._rendered(session, zone, wanted)
         if newer is None or newer.identity != wanted or newer.wants_a_file:
-            anew = newer is not None and newer.is_damaged
+            anew = tries.have_failed or (newer is not None and newer.is_damaged)
             self._builder.start(Plan(self._database, path_of(self._data_dir, zone.name), zone.id, wanted, anew))
         return newer or held
 
@@ -201,6 +205,24 @@ class Follower:
         for path in (self._data_dir / FOLDER).glob(f"*{ENDING}"):
             if path not in known:
                 path.unlink(missing_ok=True)
+
+
+class _Tries:
+    """Steps that may meet a damaged file, or one that is not what the database says: another way to the release is
+    taken then, and a file written from nothing."""
+
+    def __init__(self, zone: Zone) -> None:
+        self._zone = zone
+        self.have_failed = False
+
+    def of(self, step: Callable[[], Held | None]) -> Held | None:
+        """Take a step; None where it fails."""
+        try:
+            return step()
+        except (DamagedError, ValueError) as exc:
+            log.warning("zone %s: what is there cannot be built on: %s", self._zone.name, exc)
+            self.have_failed = True
+            return None
 
 
 def _is_small(session: Session, zone: Zone, newest: Release) -> bool:

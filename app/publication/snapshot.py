@@ -1,11 +1,12 @@
 """A snapshot file: one zone at one serial, its messages rendered, read piece by piece and never held in memory.
 
 It begins with a head that says what it holds, then come the chunks, each a message body and the lines of its rules,
-and at the end an index and the serials that the zone had. Head and index are checked when it is opened, a chunk when
-it is first used, and all of them in the background. A chunk that is damaged is made anew from its rules; nothing goes
+and at the end an index and the serials that the zone had. Head and index are checked when it is opened, a chunk each
+time it is read, and all of them in the background. A chunk that is damaged is made anew from its rules; nothing goes
 out that is not, octet for octet, what was written.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -13,7 +14,9 @@ import os
 import sys
 import weakref
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -181,8 +184,9 @@ class Snapshot:
         self.identity, self.index, self.serials, begins = _opened(self._descriptor)
         octets = map(sum, zip(self.index.body_octets, self.index.lines_octets, strict=True))
         self.offsets = array("Q", accumulate(octets, initial=begins))
-        self._seen = bytearray(len(self.index.first_keys))
         self._checked_to = 0
+        self._damaged: set[int] = set()
+        self._to_mend: deque[int] = deque()
         self._mended: dict[int, Chunk] = {}
 
     @property
@@ -193,7 +197,7 @@ class Snapshot:
     @property
     def is_damaged(self) -> bool:
         """Whether a chunk was found that is not as it was written."""
-        return bool(self._mended)
+        return bool(self._damaged)
 
     def ranges(self) -> tuple[Stored, ...]:
         """The chunks, in key order."""
@@ -203,25 +207,37 @@ class Snapshot:
     def body(self, number: int) -> bytes:
         """The message body of a chunk; raises DamagedError where it cannot be had."""
         octets = self._read(self.offsets[number], self.index.body_octets[number])
-        if self._is_right(number, octets, self.index.body_sums, _BODY):
+        if crc32(octets) == self.index.body_sums[number]:
             return octets
         return self._mend(number).body
 
     def lines(self, number: int) -> bytes:
         """The rules of a chunk; raises DamagedError where they cannot be had."""
         octets = self._lines(number)
-        if self._is_right(number, octets, self.index.lines_sums, _LINES):
+        if crc32(octets) == self.index.lines_sums[number]:
             return octets
         return self._mend(number).lines
 
     def check(self, chunks: int) -> bool:
         """Look at the next so many chunks; False once all have been looked at. Damage is mended as far as it can be."""
-        last = min(self._checked_to + chunks, len(self._seen))
+        last = min(self._checked_to + chunks, len(self.index.first_keys))
         for number in range(self._checked_to, last):
-            self.body(number)
-            self.lines(number)
+            with suppress(DamagedError):
+                self.body(number)
+                self.lines(number)
         self._checked_to = last
-        return last < len(self._seen)
+        return last < len(self.index.first_keys)
+
+    def mend(self) -> bool:
+        """Make anew what was found damaged since the last time, as far as that can be; False where nothing was."""
+        found = bool(self._to_mend)
+        while self._to_mend:
+            try:
+                self._mend(self._to_mend[0])
+            except DamagedError as exc:
+                log.warning("%s", exc)
+            self._to_mend.popleft()
+        return found
 
     def _lines(self, number: int) -> bytes:
         return self._read(self.offsets[number] + self.index.body_octets[number], self.index.lines_octets[number])
@@ -233,24 +249,23 @@ class Snapshot:
             log.warning("%s: octet %d cannot be read: %s", self.path, offset, exc)
             return b""
 
-    def _is_right(self, number: int, octets: bytes, sums: "array[int]", part: int) -> bool:
-        """Compare with the checksum, at the first time."""
-        if self._seen[number] & part and octets:
-            return True
-        if crc32(octets) != sums[number]:
-            return False
-        self._seen[number] |= part
-        return True
-
     def _mend(self, number: int) -> Chunk:
-        """Make a damaged chunk anew, from its lines or from the database, and compare it with what was written."""
+        """Make a damaged chunk anew, from its lines or from the database, and compare it with what was written.
+
+        Where an event loop runs nobody may wait for the database: the transfer is broken off, and `mend` does it.
+        """
         if number in self._mended:
             return self._mended[number]
+        if number not in self._damaged:
+            self._damaged.add(number)
+            self._to_mend.append(number)
         if len(self._mended) >= MOST_MENDED:
             raise DamagedError(f"{self.path}: more than {MOST_MENDED} chunks are damaged")
         lines = self._lines(number)
         if crc32(lines) == self.index.lines_sums[number]:
             made, source = self._rendered(wire.rules_in(lines)), "its rules"
+        elif _is_on_a_loop():
+            raise DamagedError(f"{self.path}: chunk {number} is damaged, and is yet to be made anew")
         else:
             bounds = [*self.index.first_keys[number : number + 2], None][:2]
             assert bounds[0] is not None
@@ -273,7 +288,13 @@ class Snapshot:
         return chunks[0] if len(chunks) == 1 else None
 
 
-_BODY, _LINES = 1, 2
+def _is_on_a_loop() -> bool:
+    """Whether this thread answers many at once."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _opened(descriptor: int) -> tuple[Identity, Index, Serials, int]:

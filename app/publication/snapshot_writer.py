@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,9 +26,7 @@ class SnapshotWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         self._path = path
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # says that somebody is writing it
-        self._temporary = Path(name)
+        descriptor, self._temporary = _begun(path)
         self._file = os.fdopen(descriptor, "wb", BUFFER)
         self._head = identity.dump()
         self._index = Index.empty()
@@ -72,6 +71,16 @@ class SnapshotWriter:
         sync_folder(self._path.parent)
 
 
+def _begun(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, whose lock says that somebody writes it; another writer may sweep it away before."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)
+
+
 def _copy(source: int, target: int, at: int, octets: int) -> int:
     """Copy some octets to the end of a file, without their coming here where the system can do that."""
     try:
@@ -85,7 +94,7 @@ def _copy(source: int, target: int, at: int, octets: int) -> int:
 def _sweep(path: Path) -> None:
     """Remove what writers left that were killed: nobody holds the lock of such a file."""
     for left in path.parent.glob(f".{path.name}.*"):
-        with left.open("rb") as file:
+        with suppress(FileNotFoundError), left.open("rb") as file:  # it may be finished by now
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

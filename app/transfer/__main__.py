@@ -9,6 +9,7 @@ from app.db import Database
 from app.errors import SettingInvalid
 from app.settings import Settings, log_to_stderr
 from app.subscribers import directory
+from app.transfer import alone
 from app.transfer.database_feed import DatabaseFeed
 from app.transfer.process import Transfer, settle, system_clock
 
@@ -27,10 +28,12 @@ def main() -> int:
         schema.check(database)
         with database.read() as session:
             directory.check(session, settings.secret_key_path, system_clock())
+        held = alone.hold(settings.data_dir)
     except SettingInvalid as error:
         log.error("%s", error)  # noqa: TRY400 - the message is all there is to say
         return REFUSED
-    serve(settings, database)
+    with held:
+        serve(settings, database)
     return 0
 
 
@@ -45,6 +48,7 @@ def serve(settings: Settings, database: Database) -> None:
     server.run()
     stop.set()
     follower.join()
+    feed.end()
     database.close()
 
 

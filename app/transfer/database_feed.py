@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
 from app.db import Clock, Database, Watch
 from app.journal.moment import moment
 from app.publication.follower import Follower
@@ -86,8 +88,20 @@ class DatabaseFeed:
             announce(zone)
 
     def note(self) -> None:
-        """Write down what clients did since the last time."""
+        """Write down what clients did since the last time; what cannot be written now is kept for the next time."""
         for _ in range(0, len(self._sightings), MOST_AT_ONCE):
             batch = [self._sightings.popleft() for _ in range(min(MOST_AT_ONCE, len(self._sightings)))]
-            with self._database.write() as session:
-                deliveries.record(session, batch, moment(session, self._clock))
+            try:
+                with self._database.write() as session:
+                    deliveries.record(session, batch, moment(session, self._clock))
+            except OperationalError:
+                room = MOST_SIGHTINGS - len(self._sightings)
+                self._sightings.extendleft(list(reversed(batch))[:room])
+                raise
+
+    def end(self) -> None:
+        """Write down the rest, once nobody is served any more."""
+        try:
+            self.note()
+        except SQLAlchemyError:
+            log.exception("what %d exchanges came to is lost", len(self._sightings))

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+import stat
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -197,6 +199,30 @@ def test_many_at_once_all_get_the_whole_file(filled: Service, settings: Settings
 
     assert set(digests) == {f"200 {hashlib.sha256(fetch(filled).content).hexdigest()}"}
     assert [path.name for path in files(settings) if path.name.startswith(".")] == []
+
+
+def test_files_are_durable_before_their_digest_says_that_they_are_whole(
+    filled: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    not_durable: list[set[Path]] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def looked(path: Path, target: Path) -> Path:
+        if target.suffix == ".sha256":
+            not_durable.append({each for each in (path.parent, *files(settings)) if each.stat().st_ino not in synced})
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", looked)
+    fetch(filled)
+
+    assert not_durable == [set()]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in files(settings)} == {0o640}
 
 
 def test_a_part_of_the_file_may_be_asked_for(filled: Service) -> None:

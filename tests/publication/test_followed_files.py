@@ -6,12 +6,14 @@ from random import Random
 
 import pytest
 
+from app.publication import builder as building_process
 from app.publication import export, files, zones
 from app.publication import follower as following
+from app.publication import snapshot as snapshot_file
 from app.publication.builder import Builder
 from app.publication.follower import Follower
 from app.publication.marks import Marks
-from app.publication.snapshot import Stored
+from app.publication.snapshot import Snapshot, Stored
 from app.settings import Settings
 from resolver_policy import formats, wire, xfr
 from resolver_policy.version import ZoneVersion
@@ -193,9 +195,16 @@ def test_very_large_release_comes_in_by_a_file_and_small_ones_before_it_at_once(
     assert small < large < newest
 
 
-def test_damaged_chunk_is_mended_and_the_file_written_from_nothing(
-    world: World, settings: Settings, follower: Follower, here: Here
+@pytest.mark.parametrize("most_mended", [0, 64])
+def test_damaged_chunk_is_mended_if_it_can_be_and_the_file_written_from_nothing(
+    world: World,
+    settings: Settings,
+    follower: Follower,
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    most_mended: int,
 ) -> None:
+    monkeypatch.setattr(snapshot_file, "MOST_MENDED", most_mended)
     block(world, *(f"n{number}.example" for number in range(50)))
     settled(world, follower)
     path = path_of(settings)
@@ -278,6 +287,70 @@ def test_export_reads_the_file_and_what_changed_since(
         found = b"".join(export.octets(session, settings.data_dir, zone, newest.id, 7, chosen, soa))
     assert found == wanted
     assert b"one.more.example" in found
+
+
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_damage_beyond_mending_stops_neither_the_other_zones_nor_the_file_that_takes_its_place(
+    world: World,
+    settings: Settings,
+    follower: Follower,
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    begins_anew: bool,
+) -> None:
+    world.publisher = restarted(world, zones=f"{ZONE}=nxdomain,z.rpz=nodata")
+    block(world, "a.example")
+    settled(world, follower)
+    path = path_of(settings)
+    file = Snapshot(path, lambda _release, _first, _past: ())
+    spoil(path, file.offsets[0], file.offsets[-1])
+    monkeypatch.setattr(snapshot_file, "MOST_MENDED", 0)
+    serial = block(world, "b.example")
+    if begins_anew:
+        follower = started(settings, world, here)
+    here.waits = True
+
+    assert refreshed(world, follower) == ("z.rpz",)
+    assert (here.plans[-1].identity.zone.origin, here.plans[-1].anew) == (ZONE, True)
+    here.finish()
+    assert refreshed(world, follower) == (ZONE,)
+    assert follower.zones[ZONE].serial == serial
+    assert dict(follower.zones[ZONE].rules()) == world.rules()
+
+
+def test_file_that_was_written_is_not_forgotten_where_the_database_goes_away_meanwhile(
+    world: World, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block(world, "a.example")
+    settled(world, follower)
+    block(world, "b.example")
+    assert refreshed(world, follower) == (ZONE,)
+    with monkeypatch.context() as away:
+        away.setattr(zones, "active", broken)
+        with pytest.raises(ConnectionError):
+            refreshed(world, follower)
+    assert not is_stored(follower.zones[ZONE])
+    refreshed(world, follower)
+    assert is_stored(follower.zones[ZONE])
+
+
+def broken(_session: object) -> None:
+    raise ConnectionError
+
+
+def test_process_that_cannot_be_started_is_tried_again_later(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where no process may be added, say: the zone is served from memory until then."""
+    block(world, "a.example")
+    with monkeypatch.context() as full:
+        full.setattr(building_process, "COMMAND", (str(settings.data_dir / "nowhere"),))
+        follower = started(settings, world, Builder())
+        refreshed(world, follower)
+    assert "no process could be started" in caplog.text
+    assert refreshed(world, follower) == (ZONE,)
+    follower.close()
 
 
 def test_real_process_writes_the_file(world: World, settings: Settings) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from app.publication import builder, increments
 from app.publication.follower import Follower
+from app.publication.marks import Marks
 from app.publication.plan import Plan
 from app.publication.snapshot import DamagedError
 from app.settings import Settings
+from app.transfer.limits import Limits
 from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
 from resolver_policy.xfr import Effort
@@ -78,6 +80,28 @@ def test_files_that_lead_to_older_serials_go(
     assert [each.name for each in left.parent.iterdir()] == [each.name for each in started]
 
 
+def test_files_of_another_zone_stay_and_what_a_killed_writer_left_goes(
+    version: ZoneVersion, history: dict[int, Rules], settings: Settings
+) -> None:
+    oldest = min(history)
+    folder = path(settings, oldest, version).parent
+    folder.mkdir(parents=True)
+    others = {f"{version.origin}.example.1-2", f".{version.origin}.example.1-2.abc_12"}
+    for name in (*others, f".{version.origin}.1-2.abc_12"):
+        (folder / name).write_text("")
+    list(xfr.answer(ask("IXFR", oldest), version).messages)
+    assert {each.name for each in folder.iterdir()} == {*others, path(settings, oldest, version).name}
+
+
+def test_process_that_starts_begins_with_none(settings: Settings, world: World) -> None:
+    folder = settings.data_dir / "snapshots" / "increments"
+    folder.mkdir(parents=True)
+    for name in ("gone.rpz.1-2", ".gone.rpz.1-2.abc_12"):
+        (folder / name).write_text("")
+    Follower(settings, Marks(settings.data_dir / "marks", "transfer"), world.database.read)
+    assert list(folder.iterdir()) == []
+
+
 def test_damaged_file_is_written_anew_and_a_damaged_message_is_not_sent(
     version: ZoneVersion, history: dict[int, Rules], started: list[Path], settings: Settings
 ) -> None:
@@ -91,6 +115,30 @@ def test_damaged_file_is_written_anew_and_a_damaged_message_is_not_sent(
     spoil(file, file.stat().st_size // 2, file.stat().st_size // 2 + 1)
     with pytest.raises(DamagedError):
         list(xfr.answer(ask("IXFR", oldest), version).messages)
+    assert list(xfr.answer(ask("IXFR", oldest), version).messages) == right
+    assert len(started) == 3
+
+
+def test_writer_that_hangs_is_killed_and_the_zone_in_full_sent(
+    version: ZoneVersion, history: dict[int, Rules], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Limits().known_idle >= 2 * increments.LONGEST_WAIT, "who waits behind one that hangs is answered, too"
+    monkeypatch.setattr(builder, "COMMAND", ("sleep", "60"))
+    monkeypatch.setattr(increments, "LONGEST_WAIT", 0.2)
+    reply = xfr.answer(ask("IXFR", min(history)), version)
+    found: list[object] = []
+    waiting = threading.Thread(target=lambda: found.append(answered(reply)), daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert found == [answered(xfr.answer(ask("AXFR"), version))]
+
+
+def test_zone_in_full_is_sent_where_no_process_can_be_started(
+    version: ZoneVersion, history: dict[int, Rules], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "COMMAND", (str(settings.data_dir / "nowhere"),))
+    reply = xfr.answer(ask("IXFR", min(history)), version)
+    assert answered(reply) == answered(xfr.answer(ask("AXFR"), version))
 
 
 def test_zone_in_full_is_sent_where_none_can_be_written(

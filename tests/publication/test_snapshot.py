@@ -1,10 +1,13 @@
 """Snapshot files: what is read is octet for octet what was written, or nothing is."""
 
+import asyncio
 import gc
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from app.publication import snapshot
 from app.publication.snapshot import DamagedError, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
-from resolver_policy.delta import EMPTY_RULE, Change
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.version import ZoneVersion
 from resolver_policy.xfr import answer
 from tests.policy.scale import Record, scaled, seeded, tell
@@ -143,6 +146,45 @@ def test_file_cut_short_while_it_is_open_is_mended_as_far_as_memory_is_meant_to_
         messages(version_of(opened_again(path, rules)))
 
 
+@pytest.mark.parametrize("how", ["spoiled", "cut short"])
+def test_chunk_that_was_right_once_is_looked_at_each_time(path: Path, how: str) -> None:
+    rules = many_rules(3000)
+    file = opened(written(path, rules), rules)
+    right = messages(version_of(file))
+    if how == "spoiled":
+        spoil(path, file.offsets[1] + 9, file.offsets[1] + 10)
+    else:
+        os.truncate(path, file.offsets[1] + 100)
+    assert not file.is_damaged
+    assert messages(version_of(file)) == right
+    assert dict(version_of(file).rules()) == rules
+    assert file.is_damaged
+
+
+def test_loop_that_answers_never_waits_for_the_database(path: Path) -> None:
+    rules = many_rules(3000)
+    asked: list[int] = []
+
+    def of_database(release_id: int, first_key: str, past_key: str | None) -> Iterable[tuple[str, Rule]]:
+        asked.append(release_id)
+        return from_rules(rules)(release_id, first_key, past_key)
+
+    async def transfer() -> list[bytes]:
+        return messages(version_of(file))
+
+    file = Snapshot(written(path, rules), of_database)
+    right = messages(version_of(file))
+    spoil(path, file.offsets[1], file.offsets[2])
+    with pytest.raises(DamagedError, match="yet to be made anew"):
+        asyncio.run(transfer())
+    assert (asked, file.is_damaged) == ([], True)
+
+    assert file.mend()
+    assert asyncio.run(transfer()) == right
+    assert not file.mend()
+    assert len(asked) == 1
+
+
 def opened_again(path: Path, rules: Rules) -> Snapshot:
     file = opened(written(path, rules), rules)
     os.truncate(path, file.offsets[1])
@@ -229,6 +271,25 @@ def test_writer_that_is_killed_leaves_what_was_there_and_the_next_one_sweeps(pat
     written(path, many_rules(300))
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert len(list(Snapshot(path, from_rules({})).ranges())) > 0
+
+
+def test_writer_begins_again_where_another_one_sweeps_before_it_has_its_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    make = tempfile.mkstemp
+
+    def swept(*, prefix: str, **where: Path) -> tuple[int, str]:
+        descriptor, name = make(prefix=prefix, dir=where["dir"])
+        begun.append(name)
+        if len(begun) == 1:
+            Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept)
+    rules = many_rules(20)
+    assert dict(version_of(opened(written(path, rules))).rules()) == rules
+    assert len(begun) == 2
 
 
 def test_writer_leaves_alone_what_another_one_is_writing(path: Path) -> None:
