@@ -451,6 +451,7 @@ def create_tables() -> None:
         sa.Column("cut_at", UTCDateTime(), nullable=True),
         sa.Column("late_at", UTCDateTime(), nullable=True),
         sa.Column("spent_at", UTCDateTime(), nullable=True),
+        sa.Column("dropped_until", KEY_TEXT, nullable=True),
         sa.Column("dropped_release_id", ROW_ID, nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_bases_release_id"),
         sa.ForeignKeyConstraint(["dropped_release_id"], ["releases.id"], name="fk_bases_dropped_release_id"),

@@ -210,6 +210,63 @@ def list_of(value: object) -> list[dict[str, object]]:
     return value
 
 
+def spend_all_but_the_last(world: World) -> None:
+    """Cut a base at what is there, and let all before it be found spent."""
+    rebase(world)
+    with world.database.write() as session:
+        for base in layering.live(session)[:-1]:
+            base.spent_at = world.clock()
+
+
+def test_a_base_is_dropped_a_portion_in_each_release(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layering, "LET_GO_AT_ONCE", 2)
+    block(world, *((f"n{number}.example", Match.SUBTREE) for number in range(4)))
+    spend_all_but_the_last(world)
+
+    left = [len(urgent(world))]
+    while world.publisher.can_release():
+        world.publisher.release(world.clock())
+        left.append(len(urgent(world)))
+
+    assert left == [5, 3, 1, 0]
+    assert len(events(world, "base.dropped")) == 1
+
+
+def test_a_region_too_large_to_look_at_stays_until_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    block(world, ("up.example", Match.SUBTREE))
+    world.add([Target(f"n{number}.up.example", Match.SUBTREE, Decision.PASS) for number in range(4)])
+    block(world, ("z.example", Match.EXACT))
+    held = {key: rule for key, rule in urgent(world).items() if key.startswith("example.up.")}
+    assert len(held) == 5
+    spend_all_but_the_last(world)
+    monkeypatch.setattr(layering, "MOST_READ", 4)
+    world.publish()
+
+    assert urgent(world) == held
+    assert len(events(world, "base.dropped")) == 1
+    monkeypatch.undo()
+    block(world, ("new.example", Match.EXACT))
+    spend_all_but_the_last(world)
+    world.publish()
+    assert urgent(world) == {}
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_TOUCHED", 2), ("MOST_READ", 3)])
+def test_a_small_act_that_is_much_for_urgent_is_prepared(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    block(world, ("up.example", Match.SUBTREE))
+    world.add([Target(f"n{number}.up.example", Match.SUBTREE, Decision.PASS) for number in range(4)])
+    world.publish()
+    monkeypatch.setattr(layering, limit, most)
+    world.lift(world.held[-2])
+
+    assert world.publisher.release(world.clock()) == {}
+    world.publish()
+
+    assert urgent(world) == LIFTED
+
+
 def test_who_was_removed_holds_nobody_back(world: World) -> None:
     rebase(world)
     world.clock.forward(3 * DAY)
