@@ -183,7 +183,7 @@ class Progress(NamedTuple):
     @property
     def drops(self) -> bool:
         """Whether bases are let go with it: some of what `urgent` holds is looked at then."""
-        return self.free and self.names is None
+        return self.free and self.names is None and self.later is None
 
 
 def prepare(database: Database, release_id: int, touched: Iterable[str], *, anew: bool) -> Iterator[None]:
