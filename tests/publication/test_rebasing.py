@@ -16,7 +16,7 @@ from app.publication import layering, zones
 from app.publication.layer_store import CANARY_KEY
 from app.publication.publisher import Publisher
 from app.settings import RebaseSetting, Settings
-from app.subscribers import rebasing
+from app.subscribers import deliveries, rebasing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.forget import forget
@@ -267,13 +267,35 @@ def test_a_small_act_that_is_much_for_urgent_is_prepared(
     assert urgent(world) == LIFTED
 
 
-def test_who_was_removed_holds_nobody_back(world: World) -> None:
+def test_who_was_removed_holds_others_back_no_longer_than_an_old_base_lives(world: World) -> None:
+    """It may be added again, with the old base in its servers."""
     rebase(world)
     world.clock.forward(3 * DAY)
     with world.database.write() as session:
         remove(session, HOST, "isp-one", world.clock())
     watch(world)
+    assert urgent(world) == LIFTED
+    assert waits(world) == [(A, False), (B, False)]
+
+    world.clock.forward(3 * DAY)
+    watch(world)
     assert urgent(world) == {}
+
+
+def test_servers_that_are_not_told_apart_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "MOST_SERVERS", 2)
+    old = newest(world, BASE)
+    rebase(world)
+    world.clock.forward(3 * DAY)
+    for address in (A, B):
+        shows(world, address, BASE)
+    shows(world, "192.0.2.3", BASE, old)
+    world.clock.forward(HOUR)
+    watch(world)
+
+    assert waits(world) == [(rebasing.NOT_TOLD_APART, False)]
+    assert urgent(world) == LIFTED
+    assert len(events(world, "base.late")) == 1
 
 
 def test_at_the_quiet_hour_a_base_is_cut_where_it_is_worth_it(world: World) -> None:
