@@ -75,6 +75,17 @@ REFUSALS = (
         "NEW.role <> OLD.role OR NEW.name <> OLD.name OR NEW.id <> OLD.id",
         "a principal keeps its name and its role",
     ),
+    ("bases_delete", "bases", "DELETE", "1 = 1", "a base is never deleted"),
+    (
+        "bases_update",
+        "bases",
+        "UPDATE",
+        " OR ".join(
+            f"OLD.{column} IS NOT NULL AND (NEW.{column} IS NULL OR NEW.{column} <> OLD.{column})"
+            for column in ("release_id", "cut_at", "spent_at", "dropped_release_id")
+        ),
+        "a base is cut, found spent and dropped once",
+    ),
     ("principals_delete", "principals", "DELETE", "1 = 1", "a principal is never deleted"),
     ("orders_delete", "orders", "DELETE", "OLD.state <> 'importing'", "an order is never deleted"),
     (

@@ -5,7 +5,8 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 
 from app.cli import main
 from app.errors import Conflict
@@ -441,3 +442,20 @@ def test_a_publisher_that_starts_again_goes_on(world: World, settings: Settings)
     world.add([Target("b.example", Match.EXACT, Decision.BLOCK)])
     world.publish()
     assert urgent(world) == LIFTED | {"example.b.": Rule(Decision.BLOCK, Decision.NOTHING)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM bases",
+        "UPDATE bases SET release_id = NULL",
+        "UPDATE bases SET cut_at = '2026-01-01 00:00:00.000000'",
+        "UPDATE bases SET spent_at = NULL",
+        "UPDATE bases SET dropped_release_id = NULL",
+    ],
+)
+def test_a_base_that_was_dropped_does_not_come_back(world: World, change: str) -> None:
+    spend_all_but_the_last(world)
+    world.publish()
+    with pytest.raises(IntegrityError, match="a base is"), world.database.write() as session:
+        session.execute(text(change))
