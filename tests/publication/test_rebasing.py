@@ -17,7 +17,7 @@ from app.publication import layering, zones
 from app.publication.layer_store import CANARY_KEY
 from app.publication.publisher import Publisher
 from app.settings import RebaseSetting, Settings
-from app.subscribers import deliveries, rebasing
+from app.subscribers import deliveries, directory, rebasing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.forget import forget
@@ -459,3 +459,20 @@ def test_a_base_that_was_dropped_does_not_come_back(world: World, change: str) -
     world.publish()
     with pytest.raises(IntegrityError, match="a base is"), world.database.write() as session:
         session.execute(text(change))
+
+
+def test_who_has_layers_is_known_to_rely_on_them(world: World, settings: Settings) -> None:
+    register(world, "isp-two", f"{RELAY}/32")
+
+    def known() -> dict[str, bool]:
+        with world.database.read() as session:
+            found = directory.load(session, settings.secret_key_path, world.clock()).subscribers
+        return {name: each.in_layers for name, each in found.items()}
+
+    shows(world, RELAY, ZONE, isp="isp-two")
+    assert known() == {"isp-one": True, "isp-two": False}
+    shows(world, RELAY, URGENT, isp="isp-two")
+    assert known()["isp-two"]
+    with world.database.write() as session:
+        change(session, HOST, ChangeSubscriber("isp-two", layers=False), world.clock())
+    assert not known()["isp-two"]
