@@ -86,8 +86,9 @@ def recompute(
 ) -> Iterator[list[Change]]:
     """Give what brings `urgent` in line with the head, in steps: write each before asking for the next.
 
-    `touched` are the names whose rule is another one in the head than in the head for which `urgent` was right, or,
-    where a base is live no more, all names that `urgent` holds; in key order. More names do no harm. A name costs
+    `touched` are the names whose rule is another one in the head than in the head for which `urgent` was right, in key
+    order; and, where a base is live no more, all names that `urgent` holds, in portions as small as one likes. More
+    names do no harm, and neither does what `urgent` still holds for a base that is live no more. A name costs
     itself and its ancestors, and its subtree where a region begins or ends there. `anew` builds those subtrees in any
     case: where `urgent` was right for no head, but at other names than these and those below them.
     """

@@ -16,7 +16,7 @@ from typing import IO
 
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.publication import files, holders, zones
 from app.publication.again import Again
 from app.publication.marks import sync_folder
@@ -52,8 +52,13 @@ class Export:
 
 
 def current(session: Session, data_dir: Path, zone_name: str, format_name: str, soa: wire.Soa) -> Export:
-    """The export of a zone as it now stands; raises NotFound for a zone or a format that is not there."""
+    """The export of a zone as it now stands; raises NotFound for a zone or a format that is not there.
+
+    Raises Conflict for a layer: of what has it from a file nobody would know which base it has, when bases are dropped.
+    """
     zone = zones.by_name(session, zone_name)
+    if zones.layer_of(zone.name) is not zones.Layer.FULL:
+        raise Conflict(f"{zone.name} is a layer, which only transfers: take {zones.without_layer(zone.name)}")
     chosen = formats.by_name(format_name)
     if chosen is None:
         known = ", ".join(each.name for each in formats.FORMATS)

@@ -1,6 +1,7 @@
 """The rules of the head and of the live bases, side by side, as `resolver_policy.layers` reads them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import and_, exists, or_, select
 
 from app.orders import targets
 from app.publication.models import RuleSpan, UrgentSpan
-from app.publication.store import STORED, Reading, rows_in_subtrees, stood_in
+from app.publication.store import STORED, Reading, TooMuch, rows_in_subtrees, stood_in
 from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Rule
 from resolver_policy.layers import CANARY, Sides
@@ -53,6 +54,16 @@ class DatabaseLayers:
         self._releases = (release_id, *bases)
         self._oldest = min(bases)
         self._urgent = urgent
+        self._left: int | None = None
+
+    @contextmanager
+    def reading_at_most(self, most: int) -> Iterator[None]:
+        """Raise TooMuch where more rows of whole subtrees are read."""
+        self._left = most
+        try:
+            yield
+        finally:
+            self._left = None
 
     @property
     def sides(self) -> int:
@@ -73,7 +84,8 @@ class DatabaseLayers:
     def sides_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Sides]]:
         parameters = {"head": self._releases[0], "oldest": self._oldest}
         with self._reading() as session:
-            yield from self._sides_of(rows_in_subtrees(session, SIDES_OF_ONE, SIDES, roots, parameters))
+            rows = rows_in_subtrees(session, SIDES_OF_ONE, SIDES, roots, parameters)
+            yield from self._sides_of(self._counted(rows))
 
     def has_rule_below(self, key: str) -> bool:
         below = and_(RuleSpan.key > key, RuleSpan.key < names.subtree_end(key), stood_in(self._releases[0]))
@@ -92,7 +104,16 @@ class DatabaseLayers:
     def urgent_in(self, roots: Sequence[str]) -> Iterator[tuple[str, Rule]]:
         with self._reading() as session:
             rows = rows_in_subtrees(session, URGENT_OF_ONE, URGENT, roots, {"urgent": self._urgent})
-            yield from ((key, STORED[own][wild]) for key, own, wild in rows if key not in {None, CANARY_KEY})
+            counted = self._counted(rows)
+            yield from ((key, STORED[own][wild]) for key, own, wild in counted if key not in {None, CANARY_KEY})
+
+    def _counted(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for row in rows:
+            if self._left is not None:
+                self._left -= 1
+                if self._left < 0:
+                    raise TooMuch
+            yield row
 
     def _sides_of(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, Sides]]:
         for key, spans in groupby(rows, key=lambda row: row[0]):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
-from sqlalchemy import CompoundSelect, and_, exists, func, or_, select, union
+from sqlalchemy import CompoundSelect, Select, and_, exists, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from app.db import Database
@@ -22,9 +22,9 @@ from app.orders import targets
 from app.publication import digest, spans, zones
 from app.publication.layer_store import CANARY_KEY, WRITTEN_LAST, DatabaseLayers
 from app.publication.models import BaseRow, Release, RuleSpan, UrgentSpan, Zone, ZoneSerial
-from app.publication.store import STORED, rules_written_last
+from app.publication.store import STORED, TooMuch, rules_written_last
 from app.publication.zones import Layer, layer_of
-from resolver_policy import layers
+from resolver_policy import layers, names
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.targets import Decision
 
@@ -37,6 +37,12 @@ CANARY_RECORDS = 2
 NAMES_AT_ONCE = 400
 WRITTEN_AT_ONCE = 2_000
 PAGE = 10_000
+
+LET_GO_AT_ONCE = 800
+"""Names that one release looks at, of those that `urgent` holds for a base that is dropped."""
+
+MOST_TOUCHED, MOST_READ = 2_000, 10_000
+"""Names that may change while a release holds the writer's lock, and rows that their regions may have."""
 CANARY_CHANGE = Change(CANARY_KEY, EMPTY_RULE, Rule(Decision.PASS, Decision.PASS))
 
 
@@ -94,29 +100,73 @@ def is_due(session: Session) -> bool:
 def keep_up(session: Session, release_id: int, making: "Progress") -> list[str]:
     """Bring `urgent` in line with a release whose rules are written, before the release itself is.
 
-    Nothing where no layers are published. Its cost follows what the release changes, or, where a base is let go, what
-    `urgent` holds. Gives the names at which a release in the making may be wrong now.
+    Nothing where no layers are published. Its cost follows what the release changes; of what `urgent` holds for a base
+    that is let go a portion is looked at in each release. Gives the names at which a release in the making may be wrong
+    now. Raises TooMuch where that is more than others may wait for.
     """
     if not published(session):
         return []
-    spent = making.drops and any(base.spent_at is not None for base in live(session))
-    kept = live_releases(session, but_spent=making.drops)
+    if making.drops:
+        _begin_to_drop(session)
+    kept = live_releases(session)
     if not kept:
         if session.scalar(select(UrgentSpan.key).limit(1)) is None:
             spans.write(session, [CANARY_CHANGE], release_id, UrgentSpan)
         return []
-    names = making.names
-    touched = _touched(session, release_id, everything=spent) if names is None else sorted(names)
+    own = making.names
+    touched = _touched(session, release_id) if own is None else sorted(own)
     at = WRITTEN_LAST if making.later is None else release_id - 1
     store = DatabaseLayers(lambda: nullcontext(session), release_id, kept, at)
     changed = set(touched)
-    for changes in layers.recompute(touched, store, anew=names is not None):
-        if making.later is None:
-            spans.write(session, changes, release_id, UrgentSpan)
-        else:
-            spans.write_beneath(session, changes, release_id, making.later, UrgentSpan)
+    with store.reading_at_most(MOST_READ):
+        for changes in layers.recompute(touched, store, anew=own is not None):
+            _write(session, changes, release_id, making)
+            changed.update(change.key for change in changes)
+    if making.drops:
+        changes = _let_go(session, store)
+        _write(session, changes, release_id, making)
         changed.update(change.key for change in changes)
     return sorted(changed)
+
+
+def _write(session: Session, changes: Sequence[Change], release_id: int, making: "Progress") -> None:
+    if making.later is None:
+        spans.write(session, changes, release_id, UrgentSpan)
+    else:
+        spans.write_beneath(session, changes, release_id, making.later, UrgentSpan)
+
+
+def _begin_to_drop(session: Session) -> None:
+    """Make up for spent bases no longer; what `urgent` holds is looked at from the first name on for each new one."""
+    spent = [base for base in live(session) if base.spent_at is not None]
+    if any(base.dropped_until is None for base in spent):
+        for base in spent:
+            base.dropped_until = ""
+    session.flush()
+
+
+def _let_go(session: Session, store: DatabaseLayers) -> list[Change]:
+    """Look at the next names that `urgent` holds, where a base is being dropped; what they become.
+
+    A region that is too large to be looked at stays, as it does no harm, until another base is dropped.
+    """
+    dropping = [base for base in live(session) if base.dropped_until is not None]
+    if not dropping:
+        return []
+    keys = session.scalars(_held(dropping[0].dropped_until or "").limit(LET_GO_AT_ONCE)).all()
+    changes: list[Change] = []
+    until = keys[-1] if keys else None
+    while keys:
+        try:
+            with store.reading_at_most(MOST_READ):
+                changes = [change for some in layers.recompute(keys, store, len(keys)) for change in some]
+            break
+        except TooMuch:
+            until = keys[len(keys) // 2 - 1] if len(keys) > 1 else names.subtree_end(keys[0])
+            keys = keys[: len(keys) // 2]
+    for base in dropping if until is not None else ():
+        base.dropped_until = until
+    return changes
 
 
 class Progress(NamedTuple):
@@ -132,18 +182,18 @@ class Progress(NamedTuple):
 
     @property
     def drops(self) -> bool:
-        """Whether bases are let go with it: all that `urgent` holds is looked at then."""
-        return self.free and self.names is None
+        """Whether bases are let go with it: some of what `urgent` holds is looked at then."""
+        return self.free and self.names is None and self.later is None
 
 
-def prepare(database: Database, release_id: int, names: Iterable[str], *, anew: bool) -> Iterator[None]:
+def prepare(database: Database, release_id: int, touched: Iterable[str], *, anew: bool) -> Iterator[None]:
     """Bring `urgent` in line with a release in the making, a little in each step, so that nobody waits for the lock."""
     with database.read() as session:
         bases = live_releases(session) if published(session) else []
     if not bases:
         return
     store = DatabaseLayers(database.read, release_id, bases)
-    for changes in layers.recompute(names, store, NAMES_AT_ONCE, anew=anew):
+    for changes in layers.recompute(touched, store, NAMES_AT_ONCE, anew=anew):
         for some in targets.batches(changes, WRITTEN_AT_ONCE):
             with database.write() as session:
                 before = rules_written_last(session, [change.key for change in some], UrgentSpan)
@@ -164,16 +214,15 @@ def changed_by(database: Database, release_id: int) -> Iterator[str]:
         yield from page
 
 
-def live_releases(session: Session, *, but_spent: bool = False) -> list[int]:
-    """The releases that live bases were cut at."""
-    standing = (base for base in live(session) if not (but_spent and base.spent_at is not None))
-    return [base.release_id for base in standing if base.release_id is not None]
+def live_releases(session: Session) -> list[int]:
+    """The releases of the live bases, without those that are being dropped."""
+    return [base.release_id for base in live(session) if base.release_id and base.dropped_until is None]
 
 
 def note(session: Session, release: Release, serials: dict[str, int], making: "Progress", now: dt.datetime) -> None:
     """Write down which base a release is, where it gave `base` zones a serial, and which ones it drops."""
     for base in live(session) if making.drops else ():
-        if base.spent_at is not None:
+        if base.dropped_until is not None and session.scalar(_held(base.dropped_until).limit(1)) is None:
             base.dropped_release_id = release.id
             _tell(session, EventType.BASE_DROPPED, base, now)
     if any(layer_of(name) is Layer.BASE for name in serials):
@@ -194,13 +243,18 @@ def _tell(session: Session, kind: EventType, base: BaseRow, now: dt.datetime) ->
     log.info("%s: release %s, asked for by %s; urgent has %d records", kind, *facts.values())
 
 
-def _touched(session: Session, release_id: int, *, everything: bool) -> Sequence[str]:
-    """The names whose rule a release changes; and all that `urgent` holds, where a base is let go."""
-    changed = session.scalars(_changed(release_id)).all()
-    if not everything:
-        return changed
-    held = session.scalars(select(UrgentSpan.key).where(UrgentSpan.to_release.is_(None), UrgentSpan.key != CANARY_KEY))
-    return sorted({*changed, *held})
+def _touched(session: Session, release_id: int) -> Sequence[str]:
+    """The names whose rule a release changes."""
+    changed = session.scalars(_changed(release_id).limit(MOST_TOUCHED + 1)).all()
+    if len(changed) > MOST_TOUCHED:
+        raise TooMuch
+    return changed
+
+
+def _held(after: str) -> Select[str]:
+    """The names that `urgent` holds as it was written last, behind one, in key order."""
+    held = select(UrgentSpan.key).where(UrgentSpan.to_release.is_(None), UrgentSpan.key > after)
+    return held.where(UrgentSpan.key != CANARY_KEY).order_by(UrgentSpan.key)
 
 
 def _changed(release_id: int, after: str = "") -> CompoundSelect[str]:

@@ -119,7 +119,8 @@ class BaseRow(Base):
     """A base: a state of the policy that `base` zones hold, asked for, then cut at a release.
 
     It is live (`urgent` makes up for what changed since) until `dropped_release_id`. `spent_at` is when it was found
-    that no server needs it any more, `late_at` when it was written down that servers keep it from that.
+    that no server needs it any more, `late_at` when it was written down that servers keep it from that. `dropped_until`
+    is the last key of `urgent` that was seen to since; null: none yet.
     """
 
     __tablename__ = "bases"
@@ -131,6 +132,7 @@ class BaseRow(Base):
     cut_at: Mapped[dt.datetime | None]
     late_at: Mapped[dt.datetime | None]
     spent_at: Mapped[dt.datetime | None]
+    dropped_until: Mapped[str | None] = mapped_column(KeyText)
     dropped_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
 
 

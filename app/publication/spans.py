@@ -79,18 +79,20 @@ def write_beneath(
 
 
 def unreleased(session: Session, newest_id: int) -> int | None:
-    """The number of a release in the making, of which spans are there though it never came out."""
-    for table in (RuleSpan, UrgentSpan):  # either may have nothing of it: what it changed may be changed back since
-        for column in (table.from_release, table.to_release):
-            found = session.scalar(select(column).where(column > newest_id).limit(1))
-            if found is not None:
-                return found
+    """The number of a release in the making, of which spans are there though it never came out.
+
+    It may have taken back all that it changed of the rules, and not yet what it wrote of `urgent`.
+    """
+    for column in (RuleSpan.from_release, RuleSpan.to_release, UrgentSpan.from_release, UrgentSpan.to_release):
+        found = session.scalar(select(column).where(column > newest_id).limit(1))
+        if found is not None:
+            return found
     return None
 
 
 def sweep(database: Database, release_id: int) -> Iterator[None]:
     """Undo what was written for a release that never came out, a little in each step."""
-    for table in (RuleSpan, UrgentSpan):
+    for table in (UrgentSpan, RuleSpan):
         begun = select(table.key).where(table.from_release == release_id).limit(SWEPT_AT_ONCE)
         while _swept(database, delete(table).where(table.from_release == release_id, table.key.in_(begun))):
             yield

@@ -9,13 +9,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from pathlib import Path
 from types import MappingProxyType
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import SettingInvalid
 from app.settings import parse_endpoint
 from app.subscribers import seal
-from app.subscribers.models import KeyRow, SubscriberRow
+from app.subscribers.models import Delivery, KeyRow, SubscriberRow
+from resolver_policy import layers
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,17 @@ class NotifyTarget:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """An ISP: from where it asks, where it is notified, whether it must sign, and whether it takes layers."""
+    """An ISP: from where it asks, where it is notified, whether it must sign, and whether it takes layers.
+
+    `in_layers`: servers of it are known to have some, so that it has no need of the whole zone any more.
+    """
 
     name: str
     networks: tuple[Network, ...]
     targets: tuple[NotifyTarget, ...]
     keyed: bool
     layered: bool = False
+    in_layers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def load(session: Session, key_file: Path, now: datetime) -> Directory:
     alive = or_(KeyRow.valid_until.is_(None), KeyRow.valid_until > now)
     keys = [row for row in session.scalars(select(KeyRow).where(alive)) if row.subscriber_id in names]
     return Directory(
-        MappingProxyType({row.name: _subscriber(row) for row in rows}),
+        MappingProxyType({row.name: _subscriber(row, in_layers=_is_in_layers(session, row)) for row in rows}),
         MappingProxyType({key.name: key for key in _opened(keys, names, key_file)}),
     )
 
@@ -112,7 +117,13 @@ def _opened(keys: Sequence[KeyRow], names: Mapping[int, str], key_file: Path) ->
         yield KnownKey(row.name, row.algorithm, secret, names[row.subscriber_id], row.valid_from, row.valid_until)
 
 
-def _subscriber(row: SubscriberRow) -> Subscriber:
+def _is_in_layers(session: Session, row: SubscriberRow) -> bool:
+    layer = or_(*(Delivery.zone.startswith(prefix, autoescape=True) for prefix in (layers.BASE, layers.URGENT)))
+    has = exists().where(Delivery.subscriber_id == row.id, layer, Delivery.seen_serial.is_not(None))
+    return row.layered and bool(session.scalar(select(has)))
+
+
+def _subscriber(row: SubscriberRow, *, in_layers: bool) -> Subscriber:
     targets = [parse_endpoint(text) for text in json.loads(row.notify)]
     return Subscriber(
         name=row.name,
@@ -120,4 +131,5 @@ def _subscriber(row: SubscriberRow) -> Subscriber:
         targets=tuple(NotifyTarget(target.host, target.port) for target in targets),
         keyed=row.keyed,
         layered=row.layered,
+        in_layers=in_layers,
     )

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 ASKED, HOUR, SIZE = "hand", "quiet hour", "size"
 """Why a base is cut."""
 
+NOT_TOLD_APART = "more servers than are told apart"
+"""In place of an address, where nobody knows what some servers of a subscriber have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -181,17 +184,22 @@ def _facts(base: BaseRow, waits: Sequence[Wait]) -> dict[str, object]:
 
 
 def _waits(session: Session, base: BaseRow, rules: RebaseSetting, now: dt.datetime) -> list[Wait]:
-    """Every server that takes a `base` zone and does not have this one, or has not had it for long enough."""
+    """Every server that takes a `base` zone and does not have this one, or has not had it for long enough.
+
+    Those of one that was removed as well, for as long as an old base is made up for at least: it may come back.
+    """
     found = []
     assert base.release_id is not None
     for zone in zones.active(session):
         if zones.layer_of(zone.name) is not Layer.BASE:
             continue
         servers = standing.live(session, zone.name, now)
-        rows = _subscribers(session, {server.subscriber_id for server in servers})
+        untold = standing.not_told_apart(session, zone.name, now)
+        rows = _subscribers(session, {*untold, *(server.subscriber_id for server in servers)}, now - rules.keep)
+        found += [Wait(rows[id_].name, zone.name, NOT_TOLD_APART, None, None) for id_ in untold if id_ in rows]
         for server in servers:
             row = rows.get(server.subscriber_id)
-            if row is None:  # it was removed: it is sent nothing, in front of its base neither
+            if row is None:
                 continue
             until = None
             if server.release is not None and server.release >= base.release_id and server.since is not None:
@@ -202,9 +210,9 @@ def _waits(session: Session, base: BaseRow, rules: RebaseSetting, now: dt.dateti
     return sorted(found, key=lambda wait: (wait.subscriber, wait.zone, wait.address))
 
 
-def _subscribers(session: Session, ids: Collection[int]) -> dict[int, SubscriberRow]:
+def _subscribers(session: Session, ids: Collection[int], removed_since: dt.datetime) -> dict[int, SubscriberRow]:
     rows = (session.get(SubscriberRow, id_) for id_ in ids)
-    return {row.id: row for row in rows if row is not None and row.removed_at is None}
+    return {row.id: row for row in rows if row and (row.removed_at is None or row.removed_at > removed_since)}
 
 
 def _old_enough_at(base: BaseRow, rules: RebaseSetting) -> dt.datetime:

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.orders import targets
+from app.subscribers import deliveries
 from app.subscribers.deliveries import WHOLE
 from app.subscribers.ledger import FORGOTTEN
 from app.subscribers.models import Delivery, Exchange
@@ -133,6 +134,16 @@ def live(session: Session, zone: str, now: dt.datetime) -> list[Server]:
     places = {(id_, address) for id_, address in session.execute(recent)}
     servers = present(session, {id_ for id_, _ in places})
     return [each for each in servers if each.zone == zone and (each.subscriber_id, each.address) in places]
+
+
+def not_told_apart(session: Session, zone: str, now: dt.datetime) -> set[int]:
+    """The subscribers with more servers than are told apart: so many rows of a zone, and one that asks besides."""
+    recent = select(Delivery.subscriber_id).where(
+        Delivery.zone == zone, Delivery.address == WHOLE, Delivery.asked_at >= now - LIVE
+    )
+    counted = select(Delivery.subscriber_id).where(Delivery.zone == zone, Delivery.subscriber_id.in_(recent))
+    full = counted.group_by(Delivery.subscriber_id).having(func.count() >= deliveries.MOST_SERVERS)
+    return set(session.scalars(full))
 
 
 def lacking(session: Session, zone: str, release: int, now: dt.datetime) -> list[Server]:

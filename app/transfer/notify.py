@@ -84,10 +84,11 @@ class Notifier:
     async def _round(self, version: ZoneVersion) -> None:
         """Begin with a few targets in each turn of the loop: signing for a thousand takes a while.
 
-        Of layers only those are told that take some.
+        Of layers only those are told that take some, and of nothing else once they have them.
         """
         is_layer = layer_of(version.origin) is not Layer.FULL
-        subscribers = [each for each in self.feed.directory.subscribers.values() if each.layered or not is_layer]
+        everybody = self.feed.directory.subscribers.values()
+        subscribers = [each for each in everybody if (each.layered if is_layer else not each.in_layers)]
         everyone = [(subscriber, target) for subscriber in subscribers for target in subscriber.targets]
         for number, (subscriber, target) in enumerate(everyone, 1):
             self._begin(subscriber, target, version)

@@ -75,6 +75,17 @@ REFUSALS = (
         "NEW.role <> OLD.role OR NEW.name <> OLD.name OR NEW.id <> OLD.id",
         "a principal keeps its name and its role",
     ),
+    ("bases_delete", "bases", "DELETE", "1 = 1", "a base is never deleted"),
+    (
+        "bases_update",
+        "bases",
+        "UPDATE",
+        " OR ".join(
+            f"OLD.{column} IS NOT NULL AND (NEW.{column} IS NULL OR NEW.{column} <> OLD.{column})"
+            for column in ("release_id", "cut_at", "spent_at", "dropped_release_id")
+        ),
+        "a base is cut, found spent and dropped once",
+    ),
     ("principals_delete", "principals", "DELETE", "1 = 1", "a principal is never deleted"),
     ("orders_delete", "orders", "DELETE", "OLD.state <> 'importing'", "an order is never deleted"),
     (
@@ -451,6 +462,7 @@ def create_tables() -> None:
         sa.Column("cut_at", UTCDateTime(), nullable=True),
         sa.Column("late_at", UTCDateTime(), nullable=True),
         sa.Column("spent_at", UTCDateTime(), nullable=True),
+        sa.Column("dropped_until", KEY_TEXT, nullable=True),
         sa.Column("dropped_release_id", ROW_ID, nullable=True),
         sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_bases_release_id"),
         sa.ForeignKeyConstraint(["dropped_release_id"], ["releases.id"], name="fk_bases_dropped_release_id"),

@@ -108,9 +108,11 @@ def kept_up(before: Rules, head: Rules, bases: Sequence[Rules], urgent: Rules, b
     return _written(MemoryLayers(head, bases, urgent), (change.key for change in diff(before, head)), batch)
 
 
-def let_go(head: Rules, bases: Sequence[Rules], urgent: Rules, batch: int = 400) -> Rules:
-    """What `urgent` becomes when these are the only bases left."""
-    return _written(MemoryLayers(head, bases, urgent), sorted(urgent), batch)
+def let_go(head: Rules, bases: Sequence[Rules], urgent: Rules, after: str, most: int) -> tuple[Rules, str | None]:
+    """What `urgent` becomes on the way to these bases alone, by its next names; the last of them, None at the end."""
+    store = MemoryLayers(head, bases, urgent)
+    keys = sorted(key for key in urgent if key > after)[:most]
+    return _written(store, keys, batch=max(1, most)), keys[-1] if len(keys) == most else None
 
 
 def _written(store: MemoryLayers, touched: Iterable[str], batch: int) -> Rules:

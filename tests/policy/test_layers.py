@@ -42,7 +42,8 @@ class History:
         self.live: list[int] = [0]
         self.servers = [[0, 0] for _ in range(SERVERS)]
         self._said: dict[tuple[str, int], Decision] = {}
-        self.lookups = self.mixtures = self.rebases = 0
+        self.lookups = self.mixtures = self.rebases = self.portions = 0
+        self.let_go_until: str | None = None
         for _ in range(self.random.choice((0, 3, 10))):  # the first base is seldom an empty one
             self.cells[0] = self._toggled(self.cells[0])
         self.rules[0] = rules_of_cells(self.cells[0])
@@ -61,14 +62,18 @@ class History:
             cells = self._toggled(cells)
         self.cells.append(cells)
         self.rules.append(rules_of_cells(cells))
-        bases = [self.rules[release] for release in self.live]
-        batch = self.random.choice((1, 2, 400))
-        urgent = kept_up(self.rules[-2], self.rules[-1], bases, self.urgent[-1], batch)
         needed = min(base for _, base in self.servers)
         if self.live[0] < needed:
             self.live = [release for release in self.live if release >= needed]
             self.rebases += 1
-            urgent = let_go(self.rules[-1], [self.rules[release] for release in self.live], urgent, batch)
+            self.let_go_until = ""
+        bases = [self.rules[release] for release in self.live]
+        batch = self.random.choice((1, 2, 400))
+        urgent = kept_up(self.rules[-2], self.rules[-1], bases, self.urgent[-1], batch)
+        if self.let_go_until is not None:
+            most = self.random.choice((1, 2, 400))
+            urgent, self.let_go_until = let_go(self.rules[-1], bases, urgent, self.let_go_until, most)
+            self.portions += 1
         self.urgent.append(urgent)
         if self.random.random() < 0.2:
             self.live.append(self.head)
@@ -191,6 +196,7 @@ def test_every_mixture_of_both_layers_answers_as_some_head_did(record_property: 
         histories=len(lived),
         releases=len(lived) * RELEASES,
         bases_let_go=sum(history.rebases for history in lived),
+        in_portions=sum(history.portions for history in lived),
         servers_in_a_mixture=sum(history.mixtures for history in lived),
         lookups_in_four_models=sum(history.lookups for history in lived),
     )
@@ -212,8 +218,9 @@ def test_what_is_kept_up_is_what_the_definition_says(record_property: Record) ->
         for _ in range(RELEASES):
             history.release()
             bases = [each for each in history.bases() if each is not history.cells[-1]]
-            assert history.urgent[-1] == urgent_of(history.cells[-1], bases)
-            count += 1
+            if history.let_go_until is None:
+                assert history.urgent[-1] == urgent_of(history.cells[-1], bases)
+                count += 1
     tell(record_property, releases_equal_to_the_definition=count)
 
 
@@ -223,7 +230,8 @@ def test_a_region_in_portions_is_the_same(monkeypatch: pytest.MonkeyPatch) -> No
         history = History(f"portions {seed}")
         for _ in range(RELEASES):
             history.release()
-            assert history.urgent[-1] == urgent_of(history.cells[-1], history.bases())
+            if history.let_go_until is None:
+                assert history.urgent[-1] == urgent_of(history.cells[-1], history.bases())
 
 
 def test_what_a_mere_difference_would_open() -> None:

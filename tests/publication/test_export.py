@@ -11,6 +11,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from app.publication import zones
 from app.settings import Settings
 from resolver_policy import formats
 from resolver_policy.formats import cdb
@@ -268,3 +269,13 @@ def test_the_last_line_carries_the_serial(filled: Service) -> None:
     assert response.text.splitlines()[-1].startswith(
         f"; end: serial={response.headers['X-Zone-Serial']} lines=7 sha256="
     )
+
+
+def test_a_layer_is_not_exported(filled: Service) -> None:
+    """Its reader would be waited for by no rebase."""
+    with filled.database.write() as session:
+        zones.publish_layers(session, filled.clock())
+    filled.publish()
+    for layer in ("base", "urgent"):
+        told = problem(filled.get(f"zones/{layer}.{ZONE}/export.rpz", by="isp-1"), 409, "state_conflict")
+        assert f"take {ZONE}" in told["detail"]

@@ -51,7 +51,7 @@ def let_go_of_older(world: World) -> None:
     """All bases but the newest are found spent; the next release drops them."""
     with world.database.write() as session:
         for base in layering.live(session)[:-1]:
-            base.spent_at = world.clock()
+            base.spent_at = base.spent_at or world.clock()
 
 
 def block(world: World, *targets: tuple[str, Match]) -> dict[str, int]:

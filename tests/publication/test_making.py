@@ -9,8 +9,10 @@ from app.main import make_publisher
 from app.orders.models import Order, TargetRow
 from app.publication import acts, holders, making, publisher, spans, zones
 from app.publication.follower import Follower
+from app.publication.models import UrgentSpan
 from app.settings import Settings
 from resolver_policy import names, rules
+from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.rules import build
 from resolver_policy.targets import Decision, Match, Target
 from tests.policy.scale import Record, scaled, tell
@@ -231,3 +233,13 @@ def test_what_a_publisher_left_that_was_killed_is_swept(
     assert preparing.publisher.release(preparing.clock())
     assert zone_names(preparing, follower) == []
     drain(preparing, follower)
+
+
+def test_a_release_that_left_nothing_but_what_it_wrote_of_urgent_is_known(world: World) -> None:
+    blocked = Change("example.a.", EMPTY_RULE, Rule(Decision.BLOCK, Decision.BLOCK))
+    with world.database.write() as session:
+        spans.write(session, [blocked], 100, UrgentSpan)
+        assert spans.unreleased(session, 1) == 100
+    world.publish()
+    with world.database.read() as session:
+        assert spans.unreleased(session, 1) is None

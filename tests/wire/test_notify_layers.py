@@ -19,12 +19,15 @@ def layered_zones() -> dict[str, ZoneVersion]:
     return {made.origin: made for made in (small_zone(), *layers)}
 
 
-@pytest.mark.parametrize(("layered", "told"), [(True, set(NAMES)), (False, {"block.rpz"})])
-def test_who_takes_layers_is_told_of_them(*, layered: bool, told: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("layered", "in_layers", "told"),
+    [(True, False, set(NAMES)), (True, True, set(NAMES[1:])), (False, False, {"block.rpz"})],
+)
+def test_who_takes_layers_is_told_of_them(*, layered: bool, in_layers: bool, told: set[str]) -> None:
     with target() as place:
         directory = known(place.place)
         (subscriber,) = directory.subscribers.values()
-        feed = MadeFeed(known=Directory({"isp-one": replace(subscriber, layered=layered)}, {}))
+        feed = MadeFeed(known=Directory({"isp-one": replace(subscriber, layered=layered, in_layers=in_layers)}, {}))
         feed.zones = layered_zones()
         with serving(feed, PATIENT):
             messages = [dns.message.from_wire(place.take()) for _ in told]
