@@ -1,17 +1,17 @@
 """`base` and `urgent` zones in the database and in the follower: kept up release by release, as the definition says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.errors import SettingInvalid
 from app.main import make_publisher
 from app.publication import layering, zones
 from app.publication.follower import Follower
 from app.publication.layer_store import CANARY_KEY
-from app.publication.models import BaseRow, Release, RuleSpan, Spans, UrgentSpan
+from app.publication.models import BaseRow, Release, UrgentSpan
 from app.publication.past import ZonePast
 from app.publication.store import rules_of_release
 from app.settings import Settings, parse_zones
@@ -319,47 +319,6 @@ def test_large_orders_in_the_making_with_small_releases_in_between(
     check_urgent(world)
     assert urgent_now(world) == CANARY | made_anew(world)
     tell(record_property, **counted)
-
-
-def test_a_large_release_that_has_no_rule_left_is_still_in_the_making(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A block above all of its names goes out first: of the large release there are entries of `urgent` alone."""
-    monkeypatch.setattr("app.publication.publisher.LARGE", 4)
-    monkeypatch.setattr("app.publication.making.LEFT_FOR_THE_END", 2)
-    begin(world)
-    world.add([Target(f"n{number}.a.example", Match.EXACT, Decision.BLOCK) for number in range(8)])
-    work_until(world, lambda: of_the_making(world, RuleSpan) == 8)
-    release_small(world, "a.example")
-    work_until(world, lambda: of_the_making(world, UrgentSpan) == 8)
-    release_small(world, "new.n1.a.example")
-    release_small(world, "new.n2.a.example")
-    work_until(world, lambda: of_the_making(world, RuleSpan) == 0)
-    assert of_the_making(world, UrgentSpan) == 8
-
-    release_small(world, "n0.a.example")
-
-    check_urgent(world)
-
-
-def release_small(world: World, name: str) -> None:
-    world.add([Target(name, Match.SUBTREE, Decision.BLOCK)])
-    world.publisher.release(world.clock())
-
-
-def work_until(world: World, condition: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if condition():
-            assert not world.publisher.is_prepared
-            return
-        world.publisher.work()
-    raise AssertionError("it did not come to that")
-
-
-def of_the_making(world: World, table: Spans) -> int:
-    with world.database.read() as session:
-        query = select(func.count()).select_from(table).where(table.from_release > _head(world).id)
-        return session.scalar(query) or 0
 
 
 def random_large_act(world: World, random: Random) -> None:
