@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from contextlib import closing
 
 from app import lifeline, schema
 from app.db import Database
@@ -24,16 +25,15 @@ def main() -> int:
     lifeline.follow()
     try:
         settings = Settings()
-        database = Database(settings.database)
-        schema.check(database)
-        with database.read() as session:
-            directory.check(session, settings.secret_key_path, system_clock())
-        held = alone.hold(settings.data_dir)
+        with closing(Database(settings.database)) as database:
+            schema.check(database)
+            with database.read() as session:
+                directory.check(session, settings.secret_key_path, system_clock())
+            with alone.hold(settings.data_dir):
+                serve(settings, database)
     except SettingInvalid as error:
         log.error("%s", error)  # noqa: TRY400 - the message is all there is to say
         return REFUSED
-    with held:
-        serve(settings, database)
     return 0
 
 
@@ -49,7 +49,6 @@ def serve(settings: Settings, database: Database) -> None:
     stop.set()
     follower.join()
     feed.end()
-    database.close()
 
 
 if __name__ == "__main__":
