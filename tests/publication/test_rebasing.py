@@ -22,6 +22,7 @@ from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.forget import forget
 from app.subscribers.layered import ChangeSubscriber, change
+from app.subscribers.models import SubscriberRow
 from app.subscribers.register import AddSubscriber, add, remove
 from app.subscribers.sighting import Sighting, SightingKind
 from resolver_policy.delta import Rule
@@ -490,3 +491,29 @@ def test_who_has_layers_is_known_to_rely_on_them(world: World, settings: Setting
     with world.database.write() as session:
         change(session, HOST, ChangeSubscriber("isp-two", layers=False), world.clock())
     assert not known()["isp-two"]
+
+
+def test_an_administrator_says_where_a_subscriber_asks_from(service: Service) -> None:
+    with service.database.write() as session:
+        add(session, HOST, AddSubscriber("isp-one", ("127.0.1.0/24",), ("127.0.1.1:53",)), service.clock())
+        add(session, HOST, AddSubscriber("isp-two", ("127.0.2.0/24",)), service.clock())
+
+    told = answered(service.post("subscribers/isp-one/addresses", {"addresses": ["127.0.1.0/25"]}, by="admin-1"))
+    assert (told["addresses"], told["notify"]) == (["127.0.1.0/25"], ["127.0.1.1:53"])
+    body = {"addresses": ["127.0.2.0/25"]}
+    problem(service.post("subscribers/isp-one/addresses", body, by="admin-1"), 409, "state_conflict")
+
+
+def test_the_command_changes_addresses_and_keeps_what_is_known_of_servers(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULIH_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", settings.database)
+    rebase(world)
+    wanted = ["--address", "192.0.2.0/25", "--notify", f"{A}:53"]
+    done = CliRunner().invoke(main, ["subscriber", "change", "isp-one", *wanted])
+    assert done.exit_code == 0, done.output
+    with world.database.read() as session:
+        row = session.scalars(select(SubscriberRow)).one()
+        assert (row.addresses, row.notify) == ('["192.0.2.0/25"]', f'["{A}:53"]')
+    assert waits(world) == [(A, False), (B, False)]
