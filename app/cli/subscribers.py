@@ -11,7 +11,9 @@ import click
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.cli.rebase import until_published
 from app.journal.append import timestamp
-from app.subscribers import documents, keys, layered, queries, register
+from app.publication import layering, zones
+from app.publication.zones import Layer
+from app.subscribers import documents, keys, layered, queries, register, standing
 from app.subscribers import forget as forgetting
 from app.subscribers.config import RESOLVER, PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
@@ -132,9 +134,16 @@ def change(
         command = ChangeSubscriber(name, layers, overrides, settling)
         row = layered.change(session, host_actor(), command, utc_now())
         said = "takes zones in layers" if row.layered else "takes whole zones"
+        bases = [zone.name for zone in layering.published(session) if zones.layer_of(zone.name) is Layer.BASE]
+        left = [] if row.layered else standing.live_of(session, row.id, bases, utc_now())
     if layers:
         until_published(database)
     click.echo(f"{name} {said}.")
+    for address in left:
+        click.echo(
+            f"Rebases wait for {address} until it was silent for {standing.LIVE.days} days. Once it takes no layer "
+            f"any more: pulih subscriber forget {name} {address}"
+        )
 
 
 @subscriber.command(name="list")

@@ -427,6 +427,7 @@ def test_the_command_asks_and_tells(world: World, settings: Settings, monkeypatc
     assert [wait["address"] for wait in told["waits_for"]] == [A, B]
     assert told["serials"][BASE][-1] == newest(world, BASE)
     text = run.invoke(main, ["rebase", "--status"]).output
+    assert "takes no layers: pulih subscriber forget NAME ADDRESS" in text
     assert f"waits for isp-one {A}, {BASE}: is known to have serial {told['serials'][BASE][0]}" in text
 
 
@@ -517,3 +518,19 @@ def test_the_command_changes_addresses_and_keeps_what_is_known_of_servers(
         row = session.scalars(select(SubscriberRow)).one()
         assert (row.addresses, row.notify) == ('["192.0.2.0/25"]', f'["{A}:53"]')
     assert waits(world) == [(A, False), (B, False)]
+
+
+def test_who_takes_layers_no_more_is_told_which_of_its_servers_still_count(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULIH_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("PULIH_DATABASE_URL", settings.database)
+    monkeypatch.setattr("app.cli.subscribers.utc_now", world.clock)
+    register(world, "isp-two", f"{RELAY}/32")
+    shows(world, RELAY, BASE, isp="isp-two")
+
+    told = CliRunner().invoke(main, ["subscriber", "change", "isp-one", "--no-layers"]).output
+
+    for address in (A, B):
+        assert f"pulih subscriber forget isp-one {address}" in told
+    assert RELAY not in told
