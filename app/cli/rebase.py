@@ -65,4 +65,6 @@ def _lines(document: dict[str, Any]) -> list[str]:
         has = "nothing" if wait["serial"] is None else f"serial {wait['serial']}"
         what = f"settling until {wait['until']}" if wait["until"] else f"is known to have {has}"
         lines.append(f"  waits for {wait['subscriber']} {wait['address']}, {wait['zone']}: {what}")
+    if any(wait["until"] is None for wait in document["waits_for"]):
+        lines.append("a server that is no more, or takes no layers: pulih subscriber forget NAME ADDRESS")
     return lines

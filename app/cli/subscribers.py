@@ -11,13 +11,15 @@ import click
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.cli.rebase import until_published
 from app.journal.append import timestamp
-from app.subscribers import documents, keys, layered, queries, register
+from app.publication import layering, zones
+from app.publication.zones import Layer
+from app.subscribers import documents, keys, layered, queries, register, standing
 from app.subscribers import forget as forgetting
 from app.subscribers.config import RESOLVER, PrintConfig, config
 from app.subscribers.keys import SECRET_OCTETS, Algorithm, RotateKey, Tsig
 from app.subscribers.lag import Lag
 from app.subscribers.layered import ChangeSubscriber
-from app.subscribers.register import Added, AddSubscriber
+from app.subscribers.register import Added, AddSubscriber, Readdress
 from app.subscribers.snippets import SNIPPETS
 
 ALGORITHMS = click.Choice(list(SECRET_OCTETS))
@@ -104,21 +106,44 @@ def add(
     type=Duration(),
     help="How long a base is on its way behind its servers, as behind a relay; 0: as PULIH_REBASE_SETTLING says.",
 )
-def change(name: str, *, layers: bool | None, overrides: bool | None, settling: dt.timedelta | None) -> None:
-    """Change how an ISP takes zones. With the first one that takes layers, every zone begins to have some.
+@click.option("--address", "addresses", metavar="CIDR", multiple=True, help="Where it asks from, instead; repeat.")
+@click.option("--notify", metavar="HOST:PORT", multiple=True, help="Where NOTIFY goes, instead; repeat.")
+def change(
+    name: str,
+    addresses: tuple[str, ...],
+    notify: tuple[str, ...],
+    *,
+    layers: bool | None,
+    overrides: bool | None,
+    settling: dt.timedelta | None,
+) -> None:
+    """Change where an ISP asks from, where it is notified, and how it takes zones; its key and its token stay.
+
+    With the first one that takes layers, every zone begins to have some.
 
     \b
+    pulih subscriber change isp-one --address 192.0.2.0/24 --address 198.51.100.0/24
     pulih subscriber change isp-one --layers
     pulih subscriber config isp-one --for bind --layers
     """
     database = open_database()
     with database.write() as session:
+        if addresses or notify:
+            elsewhere = Readdress(addresses=addresses or None, notify=notify or None)
+            register.readdress(session, host_actor(), name, elsewhere, utc_now())
         command = ChangeSubscriber(name, layers, overrides, settling)
         row = layered.change(session, host_actor(), command, utc_now())
         said = "takes zones in layers" if row.layered else "takes whole zones"
+        bases = [zone.name for zone in layering.published(session) if zones.layer_of(zone.name) is Layer.BASE]
+        left = [] if row.layered else standing.live_of(session, row.id, bases, utc_now())
     if layers:
         until_published(database)
     click.echo(f"{name} {said}.")
+    for address in left:
+        click.echo(
+            f"Rebases wait for {address} until it was silent for {standing.LIVE.days} days. Once it takes no layer "
+            f"any more: pulih subscriber forget {name} {address}"
+        )
 
 
 @subscriber.command(name="list")

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,7 @@ from app.journal.actor import Actor, Role
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.orders.models import Order
+from app.orders.schemas import Schema
 from app.settings import Endpoint
 from app.subscribers import keys, layered
 from app.subscribers.directory import Network
@@ -45,6 +48,13 @@ class AddSubscriber:
     algorithm: Algorithm | None = None
     layers: bool = False
     overrides: bool = False
+
+
+class Readdress(Schema):
+    """Where else a subscriber asks from or is notified, instead of before; None leaves it as it is."""
+
+    addresses: Annotated[tuple[str, ...], Field(min_length=1, max_length=1_000)] | None = None
+    notify: Annotated[tuple[str, ...], Field(max_length=1_000)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,24 @@ def add(
     return Added(row.name, tsig, token)
 
 
+def readdress(session: Session, actor: Actor, name: str, command: Readdress, now: dt.datetime) -> SubscriberRow:
+    """Change where a subscriber asks from and is notified; its keys, token and servers stay what they are.
+
+    Raises NotFound, and what `add` raises of a range or target.
+    """
+    row = live_by_name(session, name, lock=True)
+    networks = _networks(row) if command.addresses is None else parse_networks(command.addresses)
+    targets = parse_targets(json.loads(row.notify) if command.notify is None else command.notify)
+    _check_sample(session, networks, targets)
+    if not row.keyed:
+        _check_unsigned(session, networks, but=row)
+    row.addresses = json.dumps([str(network) for network in networks])
+    row.notify = json.dumps([str(target) for target in targets])
+    facts = {"subscriber": name, "addresses": json.loads(row.addresses), "notify": json.loads(row.notify)}
+    append(session, actor, Entry(EventType.SUBSCRIBER_CHANGED, facts), now)
+    return row
+
+
 def remove(session: Session, actor: Actor, name: str, now: dt.datetime) -> None:
     """End a subscriber: its addresses, keys and tokens stop at once, its row stays. Raises NotFound."""
     row = live_by_name(session, name, lock=True)
@@ -154,14 +182,14 @@ def _outside(networks: Sequence[Network], targets: Sequence[Endpoint]) -> str | 
     return None
 
 
-def _check_unsigned(session: Session, networks: Sequence[Network]) -> None:
+def _check_unsigned(session: Session, networks: Sequence[Network], but: SubscriberRow | None = None) -> None:
     """By an address alone one subscriber at most may be meant, and never everybody."""
     for network in networks:
         if network.prefixlen == 0:
             raise Unprocessable(f"{network} is every address there is: that needs a key (--tsig)")
     query = select(SubscriberRow).where(SubscriberRow.removed_at.is_(None), SubscriberRow.keyed.is_(False))
     for row in session.scalars(query):
-        for taken in _networks(row):
+        for taken in () if row is but else _networks(row):
             for network in networks:
                 if overlaps(network, taken):
                     raise Conflict(

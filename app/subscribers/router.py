@@ -13,11 +13,12 @@ from app.errors import Forbidden
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.publication import zones
-from app.subscribers import documents, layered, queries, rebasing
+from app.subscribers import documents, layered, queries, rebasing, register
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.lag import Lag
 from app.subscribers.layered import ChangeSubscriber, TakeLayers
 from app.subscribers.models import SubscriberRow
+from app.subscribers.register import Readdress
 
 router = APIRouter(prefix="/api/v1", tags=["subscribers"], route_class=IdempotentRoute)
 
@@ -125,6 +126,16 @@ def post_layers(
     settling = None if command.settling_seconds is None else dt.timedelta(seconds=command.settling_seconds)
     change = ChangeSubscriber(name, command.layers, command.overrides, settling)
     row = layered.change(session, actor, change, moment(session, clock))
+    return documents.subscriber(session, row, lag)
+
+
+@router.post("/subscribers/{id_or_name}/addresses", summary="Where a subscriber asks from, and where it is notified")
+def post_addresses(
+    id_or_name: str, command: Readdress, actor: Admin, session: SessionDep, lag: LagDep, clock: ClockDep
+) -> dict[str, Any]:
+    """Instead of before; what is left out stays as it is, and so do its keys and its token."""
+    name = queries.by_id_or_name(session, id_or_name).name
+    row = register.readdress(session, actor, name, command, moment(session, clock))
     return documents.subscriber(session, row, lag)
 
 

@@ -136,6 +136,12 @@ def live(session: Session, zone: str, now: dt.datetime) -> list[Server]:
     return [each for each in servers if each.zone == zone and (each.subscriber_id, each.address) in places]
 
 
+def live_of(session: Session, subscriber_id: int, zones: Iterable[str], now: dt.datetime) -> list[str]:
+    """The addresses of one subscriber that may still answer by any of these zones."""
+    servers = (server for zone in zones for server in live(session, zone, now))
+    return sorted({server.address for server in servers if server.subscriber_id == subscriber_id})
+
+
 def not_told_apart(session: Session, zone: str, now: dt.datetime) -> set[int]:
     """The subscribers with more servers than are told apart: so many rows of a zone, and one that asks besides."""
     recent = select(Delivery.subscriber_id).where(

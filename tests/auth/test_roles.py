@@ -55,6 +55,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/subscribers/{id_or_name}": {OP, AP, AU, AD},
     "GET /api/v1/subscribers/{id_or_name}/transfers": {OP, AP, AU, AD},
     "GET /api/v1/subscribers/{id_or_name}/pending": {OP, AP, AU, AD},
+    "POST /api/v1/subscribers/{id_or_name}/addresses": {AD},
     "POST /api/v1/subscribers/{id_or_name}/layers": {AD},
     "POST /api/v1/acknowledgements": {ISP},
     "GET /api/docs": ALL,

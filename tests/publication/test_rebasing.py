@@ -5,8 +5,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from app.cli import main
 from app.errors import Conflict
@@ -17,7 +16,7 @@ from app.publication import layering, zones
 from app.publication.layer_store import CANARY_KEY
 from app.publication.publisher import Publisher
 from app.settings import RebaseSetting, Settings
-from app.subscribers import deliveries, directory, rebasing
+from app.subscribers import rebasing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.forget import forget
@@ -39,6 +38,10 @@ MINUTE = dt.timedelta(minutes=1)
 @pytest.fixture
 def world(world: World) -> World:
     """One ISP of two servers that takes layers; `a.example` was blocked in the base that both have, and is lifted."""
+    return with_a_lift(world)
+
+
+def with_a_lift(world: World) -> World:
     block(world, ("a.example", Match.EXACT))
     register(world, "isp-one", "192.0.2.0/24")
     world.publish()
@@ -225,63 +228,6 @@ def list_of(value: object) -> list[dict[str, object]]:
     return value
 
 
-def spend_all_but_the_last(world: World) -> None:
-    """Cut a base at what is there, and let all before it be found spent."""
-    rebase(world)
-    with world.database.write() as session:
-        for base in layering.live(session)[:-1]:
-            base.spent_at = world.clock()
-
-
-def test_a_base_is_dropped_a_portion_in_each_release(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layering, "LET_GO_AT_ONCE", 2)
-    block(world, *((f"n{number}.example", Match.SUBTREE) for number in range(4)))
-    spend_all_but_the_last(world)
-
-    left = [len(urgent(world))]
-    while world.publisher.can_release():
-        world.publisher.release(world.clock())
-        left.append(len(urgent(world)))
-
-    assert left == [5, 3, 1, 0]
-    assert len(events(world, "base.dropped")) == 1
-
-
-def test_a_region_too_large_to_look_at_stays_until_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    block(world, ("up.example", Match.SUBTREE))
-    world.add([Target(f"n{number}.up.example", Match.SUBTREE, Decision.PASS) for number in range(4)])
-    block(world, ("z.example", Match.EXACT))
-    held = {key: rule for key, rule in urgent(world).items() if key.startswith("example.up.")}
-    assert len(held) == 5
-    spend_all_but_the_last(world)
-    monkeypatch.setattr(layering, "MOST_READ", 4)
-    world.publish()
-
-    assert urgent(world) == held
-    assert len(events(world, "base.dropped")) == 1
-    monkeypatch.undo()
-    block(world, ("new.example", Match.EXACT))
-    spend_all_but_the_last(world)
-    world.publish()
-    assert urgent(world) == {}
-
-
-@pytest.mark.parametrize(("limit", "most"), [("MOST_TOUCHED", 2), ("MOST_READ", 3)])
-def test_a_small_act_that_is_much_for_urgent_is_prepared(
-    world: World, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
-) -> None:
-    block(world, ("up.example", Match.SUBTREE))
-    world.add([Target(f"n{number}.up.example", Match.SUBTREE, Decision.PASS) for number in range(4)])
-    world.publish()
-    monkeypatch.setattr(layering, limit, most)
-    world.lift(world.held[-2])
-
-    assert world.publisher.release(world.clock()) == {}
-    world.publish()
-
-    assert urgent(world) == LIFTED
-
-
 def test_who_was_removed_holds_others_back_no_longer_than_an_old_base_lives(world: World) -> None:
     """It may be added again, with the old base in its servers."""
     rebase(world)
@@ -295,22 +241,6 @@ def test_who_was_removed_holds_others_back_no_longer_than_an_old_base_lives(worl
     world.clock.forward(3 * DAY)
     watch(world)
     assert urgent(world) == {}
-
-
-def test_servers_that_are_not_told_apart_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "MOST_SERVERS", 2)
-    old = newest(world, BASE)
-    rebase(world)
-    world.clock.forward(3 * DAY)
-    for address in (A, B):
-        shows(world, address, BASE)
-    shows(world, "192.0.2.3", BASE, old)
-    world.clock.forward(HOUR)
-    watch(world)
-
-    assert waits(world) == [(rebasing.NOT_TOLD_APART, False)]
-    assert urgent(world) == LIFTED
-    assert len(events(world, "base.late")) == 1
 
 
 def test_at_the_quiet_hour_a_base_is_cut_where_it_is_worth_it(world: World) -> None:
@@ -426,6 +356,7 @@ def test_the_command_asks_and_tells(world: World, settings: Settings, monkeypatc
     assert [wait["address"] for wait in told["waits_for"]] == [A, B]
     assert told["serials"][BASE][-1] == newest(world, BASE)
     text = run.invoke(main, ["rebase", "--status"]).output
+    assert "takes no layers: pulih subscriber forget NAME ADDRESS" in text
     assert f"waits for isp-one {A}, {BASE}: is known to have serial {told['serials'][BASE][0]}" in text
 
 
@@ -456,37 +387,3 @@ def test_a_publisher_that_starts_again_goes_on(world: World, settings: Settings)
     world.add([Target("b.example", Match.EXACT, Decision.BLOCK)])
     world.publish()
     assert urgent(world) == LIFTED | {"example.b.": Rule(Decision.BLOCK, Decision.NOTHING)}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "DELETE FROM bases",
-        "UPDATE bases SET release_id = NULL",
-        "UPDATE bases SET cut_at = '2026-01-01 00:00:00.000000'",
-        "UPDATE bases SET spent_at = NULL",
-        "UPDATE bases SET dropped_release_id = NULL",
-    ],
-)
-def test_a_base_that_was_dropped_does_not_come_back(world: World, change: str) -> None:
-    spend_all_but_the_last(world)
-    world.publish()
-    with pytest.raises(IntegrityError, match="a base is"), world.database.write() as session:
-        session.execute(text(change))
-
-
-def test_who_has_layers_is_known_to_rely_on_them(world: World, settings: Settings) -> None:
-    register(world, "isp-two", f"{RELAY}/32")
-
-    def known() -> dict[str, bool]:
-        with world.database.read() as session:
-            found = directory.load(session, settings.secret_key_path, world.clock()).subscribers
-        return {name: each.in_layers for name, each in found.items()}
-
-    shows(world, RELAY, ZONE, isp="isp-two")
-    assert known() == {"isp-one": True, "isp-two": False}
-    shows(world, RELAY, URGENT, isp="isp-two")
-    assert known()["isp-two"]
-    with world.database.write() as session:
-        change(session, HOST, ChangeSubscriber("isp-two", layers=False), world.clock())
-    assert not known()["isp-two"]
