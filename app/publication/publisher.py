@@ -188,7 +188,8 @@ class Publisher:
             totals.count(written.changes)
             progress = Progress(later, free=self._making is None)
             written.in_urgent = layering.keep_up(session, newest_id + 1, progress)
-            written.serials = self._insert(session, newest_id + 1, totals, progress, now)
+            changed = bool(written.changes)
+            written.serials = self._insert(session, newest_id + 1, totals, progress, now, changed=changed)
         return written
 
     def _layers_are_due(self, session: Session) -> bool:
@@ -241,7 +242,14 @@ class Publisher:
         return self._insert(session, making.release_id, totals, progress, now)
 
     def _insert(
-        self, session: Session, release_id: int, totals: Totals, progress: Progress, now: dt.datetime
+        self,
+        session: Session,
+        release_id: int,
+        totals: Totals,
+        progress: Progress,
+        now: dt.datetime,
+        *,
+        changed: bool = True,
     ) -> Serials:
         """Insert the row that makes what was written a release, with its serial in each zone."""
         rules_sum = digest.stored(totals.rules_sum)
@@ -257,7 +265,9 @@ class Publisher:
         session.add(release)
         session.flush()
         as_base, begins = progress.free and layering.is_asked(session), progress.free
-        serials = zones.assign_serials(session, release, self._marks, now, as_base=as_base, begins=begins)
+        serials = zones.assign_serials(
+            session, release, self._marks, now, as_base=as_base, begins=begins, changed=changed
+        )
         layering.note(session, release, serials, progress, now)
         log.info("release %d: %d names, %d records, serials %s", release_id, totals.names, totals.records, serials)
         return serials

@@ -100,26 +100,39 @@ def at_release(session: Session, zone: Zone, release_id: int) -> ZoneSerial | No
 
 
 def assign_serials(
-    session: Session, release: Release, marks: Marks, now: dt.datetime, *, as_base: bool = False, begins: bool = True
+    session: Session,
+    release: Release,
+    marks: Marks,
+    now: dt.datetime,
+    *,
+    as_base: bool = False,
+    begins: bool = True,
+    changed: bool = True,
 ) -> dict[str, int]:
     """Give a release its serial in every zone: above all that were ever shown, never below the zone's floor.
 
     A zone and its layers have one between them. Every `base` has it where the release is cut `as_base`, or has to be
     since one of them is new, or begins an epoch: `urgent` makes up for the same bases in all zones. Layers that are new
-    wait for a release with which something `begins`.
+    wait for a release with which something `begins`. Where no rule `changed` and nothing begins, only `urgent` did: a
+    serial of the whole zone would cost every resolver that holds it as much as a change.
     """
     serials = {}
     ordered = sorted(active(session), key=lambda zone: without_layer(zone.name))
-    bases = (zone for zone in ordered if layer_of(zone.name) is Layer.BASE)
-    as_base = as_base or (begins and any(_has_to_begin(session, zone, release.id) for zone in bases))
+    beginning = {zone.name for zone in ordered if _has_to_begin(session, zone, release.id)}
+    as_base = as_base or (begins and any(layer_of(name) is Layer.BASE for name in beginning))
+    whole = changed or as_base or bool(beginning)
     for _, family in groupby(ordered, key=lambda zone: without_layer(zone.name)):
         together = list(family)
         previous = max(last_serial(session, zone) for zone in together)
         shown, floor = (max(each) for each in zip(*((marks.highest(z.name), z.floor) for z in together), strict=True))
         serial = next_serial(previous, shown, floor, int(now.timestamp()))
         for zone in together:
-            layer, is_new = layer_of(zone.name), _has_to_begin(session, zone, release.id)
-            if layer is Layer.FULL or (begins if is_new else as_base or layer is Layer.URGENT):
+            layer = layer_of(zone.name)
+            if layer is Layer.FULL:
+                has_one = whole
+            else:
+                has_one = begins if zone.name in beginning else as_base or layer is Layer.URGENT
+            if has_one:
                 session.add(ZoneSerial(zone_id=zone.id, release_id=release.id, serial=serial))
                 serials[zone.name] = serial
     return serials

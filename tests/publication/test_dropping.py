@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.cli import main
 from app.publication import layering
+from app.publication.follower import Follower
 from app.settings import Settings
 from app.subscribers import deliveries, directory, rebasing
 from app.subscribers.layered import ChangeSubscriber, change
@@ -58,6 +59,25 @@ def test_a_base_is_dropped_a_portion_in_each_release(world: World, monkeypatch: 
 
     assert left == [5, 3, 1, 0]
     assert len(events(world, "base.dropped")) == 1
+
+
+def test_letting_go_of_a_base_moves_urgent_alone(world: World, follower: Follower) -> None:
+    """A serial of the whole zone, with nothing changed, would cost whoever holds it as much as a change."""
+    spend_all_but_the_last(world)
+    before = {zone: newest(world, zone) for zone in (ZONE, BASE, URGENT)}
+    world.publish()
+    after = {zone: newest(world, zone) for zone in (ZONE, BASE, URGENT)}
+    assert (after[ZONE], after[BASE]) == (before[ZONE], before[BASE])
+    assert after[URGENT] > before[URGENT]
+    with world.database.read() as session:
+        follower.refresh(session)
+    assert {zone: follower.zones[zone].serial for zone in after} == after
+
+    block(world, ("later.example", Match.EXACT))
+    with world.database.read() as session:
+        follower.refresh(session)
+    assert follower.zones[ZONE].serial == follower.zones[URGENT].serial > after[URGENT]
+    assert dict(follower.zones[ZONE].rules()) == world.rules()
 
 
 def test_a_region_too_large_to_look_at_stays_until_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
