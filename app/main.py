@@ -51,6 +51,7 @@ DOCS_POLICY = (
 
 MAX_BODY_OCTETS = 8 * 1024 * 1024
 MAX_IMPORT_OCTETS = 64 * 1024 * 1024
+NAMES = "/api/v1/names/"
 IMPORTS = "/api/v1/imports"
 ROUTERS = (orders_router, conditions_router, imports_router, answers_router, subscribers_router)
 REFUSED = 2
@@ -185,14 +186,17 @@ class BodyLimit:
 
 
 class NoNul:
-    """Nothing has a name with a NUL in it, which text of PostgreSQL cannot hold: it is not there, nor asked for."""
+    """Nothing has a name with a NUL in it, which text of PostgreSQL cannot hold: it is not there, nor asked for.
+
+    What is no domain name is said where domain names are read.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
-        if scope["type"] == "http" and "\0" in scope["path"]:
+        if scope["type"] == "http" and "\0" in scope["path"] and not scope["path"].startswith(NAMES):
             app = problems.problem("not_found", "there is nothing whose name has a NUL in it")
         elif scope["type"] == "http" and b"%00" in scope["query_string"]:
             app = problems.problem("body_invalid", "no value has a NUL in it")

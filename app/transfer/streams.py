@@ -33,7 +33,7 @@ class Streams:
 
     def __init__(self, feed: Feed, known: KnownAddresses, limits: Limits, clock: Clock) -> None:
         self.room = Room(limits)
-        self._renderers = {effort: ThreadPoolExecutor(1, effort.name) for effort in Effort}
+        self._renderers = {effort: ThreadPoolExecutor(1, f"render-{effort.name.lower()}") for effort in Effort}
         self._hall = Hall(feed, known, limits, clock, self.room, Turns(), self._renderers)
         self._open: set[Conversation] = set()
         self._sweeping = False
