@@ -1,5 +1,6 @@
 """Rules as message bodies, read back by dnspython; versions that change share what did not."""
 
+import gc
 import random
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -233,6 +234,18 @@ def test_only_so_many_rendered_ranges_are_kept(monkeypatch: pytest.MonkeyPatch) 
     assert len(changed) > 15
     assert sum(bool(part.rendered) for part in changed) == 4
     assert list(after.bodies()) == first
+
+
+def test_ranges_of_a_version_that_is_gone_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zone_version, "MOST_KEPT", 4)
+    rules = many_rules(8000)
+    before = version(rules)
+    changes = [Change(each, rules[each], EMPTY_RULE) for each in sorted(rules)[::7]]
+    first = list(before.changed(changes, 2).bodies())
+    gc.collect()
+    after = before.changed(changes, 2)
+    assert list(after.bodies()) == first
+    assert sum(bool(part.rendered) for part in after.ranges if isinstance(part, zone_version.Changed)) == 4
 
 
 def test_change_looks_names_up_without_reading_every_rule() -> None:
