@@ -4,7 +4,7 @@ past are one table."""
 import datetime as dt
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from app.db import Base, KeyText
 
@@ -51,65 +51,43 @@ class ZoneSerial(Base):
     serial: Mapped[int] = mapped_column(BigInteger)
 
 
-class RuleSpan(Base):
+class Span:
+    """The columns of a table of spans: what stood from one release on, and before another (null: still)."""
+
+    __tablename__: str
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index | dict[str, bool], ...]:
+        ended, head = text("to_release IS NOT NULL"), text("to_release IS NULL")
+        name = cls.__tablename__
+        return (
+            Index(f"ix_{name}_from_release", "from_release"),
+            Index(f"ix_{name}_to_release", "to_release", sqlite_where=ended, postgresql_where=ended),
+            Index(f"uq_{name}_head", "key", unique=True, sqlite_where=head, postgresql_where=head),
+            {"sqlite_with_rowid": False},
+        )
+
+    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    from_release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    to_release: Mapped[int | None]
+    own: Mapped[int] = mapped_column(SmallInteger)
+    wild: Mapped[int] = mapped_column(SmallInteger)
+
+
+class RuleSpan(Span, Base):
     """A rule and the releases in which it stood: from `from_release`, and before `to_release` (null: still).
 
     A number above the newest release's is that of a release in the making, which nobody has seen.
     """
 
     __tablename__ = "rule_spans"
-    __table_args__ = (
-        Index("ix_rule_spans_from_release", "from_release"),
-        Index(
-            "ix_rule_spans_to_release",
-            "to_release",
-            sqlite_where=text("to_release IS NOT NULL"),
-            postgresql_where=text("to_release IS NOT NULL"),
-        ),
-        Index(
-            "uq_rule_spans_head",
-            "key",
-            unique=True,
-            sqlite_where=text("to_release IS NULL"),
-            postgresql_where=text("to_release IS NULL"),
-        ),
-        {"sqlite_with_rowid": False},
-    )
-
-    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
-    from_release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    to_release: Mapped[int | None]
-    own: Mapped[int] = mapped_column(SmallInteger)
-    wild: Mapped[int] = mapped_column(SmallInteger)
 
 
-class UrgentSpan(Base):
+class UrgentSpan(Span, Base):
     """The same for what `urgent` zones hold in front of their bases (`resolver_policy.layers`)."""
 
     __tablename__ = "urgent_spans"
-    __table_args__ = (
-        Index("ix_urgent_spans_from_release", "from_release"),
-        Index(
-            "ix_urgent_spans_to_release",
-            "to_release",
-            sqlite_where=text("to_release IS NOT NULL"),
-            postgresql_where=text("to_release IS NOT NULL"),
-        ),
-        Index(
-            "uq_urgent_spans_head",
-            "key",
-            unique=True,
-            sqlite_where=text("to_release IS NULL"),
-            postgresql_where=text("to_release IS NULL"),
-        ),
-        {"sqlite_with_rowid": False},
-    )
-
-    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
-    from_release: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    to_release: Mapped[int | None]
-    own: Mapped[int] = mapped_column(SmallInteger)
-    wild: Mapped[int] = mapped_column(SmallInteger)
 
 
 Spans = type[RuleSpan] | type[UrgentSpan]
