@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import pytest
 
 from resolver_policy import layers
-from resolver_policy.delta import EMPTY_RULE, diff
+from resolver_policy.delta import EMPTY_RULE, Change, diff
 from resolver_policy.names import from_key, sort_key
 from resolver_policy.rules import Cell, Rule
 from resolver_policy.targets import Decision, Match, Target, decide
@@ -278,3 +278,13 @@ def test_the_cost_follows_what_was_touched(size: int) -> None:
 
     assert store.urgent == {"example.n0003.": Rule(PASS, PASS), "test.new.": Rule(BLOCK, BLOCK)}
     assert store.asked < 20
+
+
+def test_names_that_are_gone_through_anew_have_one_root() -> None:
+    """What `urgent` holds may be wrong there: a region below another one is built with it, once."""
+    rules = {"example.a.": Rule(BLOCK, BLOCK)}
+    store = MemoryLayers(rules, [rules], {"example.a.b.": Rule(PASS, PASS)})
+
+    steps = list(layers.recompute(["example.a.", "example.a.b."], store, anew=True))
+
+    assert [change for step in steps for change in step] == [Change("example.a.b.", Rule(PASS, PASS), EMPTY_RULE)]

@@ -3,7 +3,7 @@
 import pytest
 
 from resolver_policy.names import from_key, sort_key
-from resolver_policy.rules import Cell, build, effective
+from resolver_policy.rules import Cell, build, effective, together
 from resolver_policy.targets import Decision, Match
 
 BLOCK, PASS, NOTHING = Decision.BLOCK, Decision.PASS, Decision.NOTHING
@@ -104,3 +104,8 @@ def test_several_targets_of_one_name_fold_into_one_cell() -> None:
     assert effective([]) == Cell(NOTHING, NOTHING)
     assert effective([(exact, PASS), (exact, BLOCK), (subtree, PASS)]) == Cell(BLOCK, PASS)
     assert effective([(subtree, BLOCK), (subtree, PASS), (exact, PASS)]) == Cell(PASS, BLOCK)
+
+
+def test_the_cells_of_one_name_fold_alike_wherever_they_come_from() -> None:
+    assert together([]) == Cell(NOTHING, NOTHING)
+    assert together([Cell(PASS, NOTHING), Cell(BLOCK, PASS)]) == Cell(BLOCK, PASS)

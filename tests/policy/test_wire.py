@@ -10,7 +10,7 @@ import pytest
 from resolver_policy import version as zone_version
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.errors import NameInvalid, NameTooLong, PolicyError
-from resolver_policy.version import ZoneVersion
+from resolver_policy.version import ZoneVersion, grouped
 from resolver_policy.wire import LONGEST_MESSAGE, Chunk, Zone, render, wire_name
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import (
@@ -310,3 +310,7 @@ def test_history_is_bounded_by_its_changes_too(monkeypatch: pytest.MonkeyPatch) 
         more = rules | {f"example.n{serial}-{number:02}.": EXACT for number in range(10)}
         now, rules = now.changed(changes_to(rules, more), serial), more
     assert [delta.to_serial for delta in now.history] == [4, 5]
+
+
+def test_no_changes_are_no_groups() -> None:
+    assert list(grouped(version(many_rules(10)).ranges, [])) == []

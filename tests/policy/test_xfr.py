@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dns.flags
 import dns.message
@@ -16,7 +17,7 @@ import pytest
 from resolver_policy import xfr
 from resolver_policy.delta import EMPTY_RULE, Change
 from resolver_policy.version import ZoneVersion
-from resolver_policy.wire import LONGEST_MESSAGE
+from resolver_policy.wire import LONGEST_MESSAGE, Body
 from resolver_policy.xfr import Ask, Effort, Reply, answer
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import (
@@ -332,3 +333,48 @@ def test_only_what_takes_long_is_said_to_be_slow() -> None:
     list(answer(ask("IXFR", 1), later).messages)
     assert answer(ask("IXFR", 1), later).effort is Effort.AT_ONCE
     assert answer(ask("AXFR"), later).effort is Effort.AT_ONCE
+
+
+class RowsOfThePast:
+    """A past that counts its rows, has changes and bodies, or lost them."""
+
+    def __init__(
+        self, rows: int, changes: Sequence[Change] | None = None, bodies: Sequence[Body] | None = None
+    ) -> None:
+        self._rows, self._changes, self._bodies = rows, changes, bodies
+
+    def rows_between(self, older: int, newer: int) -> int | None:
+        return self._rows if (older, newer) == (3, 10) else None
+
+    def changes(self, *_: int) -> Sequence[Change] | None:
+        return self._changes
+
+    def bodies(self, *_: object) -> Sequence[Body] | None:
+        return self._bodies
+
+
+def with_past(past: RowsOfThePast) -> ZoneVersion:
+    return replace(version(many_rules(2_000), serial=10), past=past)
+
+
+def test_a_serial_older_than_the_history_is_answered_from_the_past() -> None:
+    now = with_past(RowsOfThePast(1, [Change("example.one.", EXACT, SUBTREE)]))
+    reply = answer(ask("IXFR", 3), now)
+    assert (reply.outcome, reply.effort) == ("difference", Effort.RENDERED)
+    assert answered(reply) == [[soa(10), soa(3), soa(10), "*.one.example.block.rpz. 60 IN CNAME .", soa(10)]]
+    assert answer(ask("IXFR", 4), now).outcome == "full"
+
+
+def test_a_past_that_cannot_be_read_is_answered_with_the_zone() -> None:
+    now = with_past(RowsOfThePast(1))
+    assert answered(answer(ask("IXFR", 3), now)) == answered(answer(ask("AXFR"), now))
+
+
+def test_a_very_large_difference_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xfr, "MOST_CHANGES", 0)
+    written = with_past(RowsOfThePast(1, bodies=[Body(0, b"what was written")]))
+    reply = answer(ask("IXFR", 3), written)
+    assert reply.effort is Effort.WRITTEN
+    assert [message[-16:] for message in reply.messages] == [b"what was written"]
+    lost = answer(ask("IXFR", 3), with_past(RowsOfThePast(1)))
+    assert len(list(lost.messages)) == len(list(answer(ask("AXFR"), written).messages))
