@@ -8,8 +8,9 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import Row, exists, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import SettingInvalid
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+Found = Row[*tuple[Any, ...]]
+"""Columns of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,36 @@ class Directory:
         return None
 
 
-def load(session: Session, key_file: Path, now: datetime) -> Directory:
-    """Read who may take zones at this moment: removed subscribers and keys that have ended are not in it.
+NOBODY = Directory(MappingProxyType({}), MappingProxyType({}))
 
-    A key whose secret cannot be opened is left out, and the log says so: its subscriber is then refused, while
-    every other change, above all a removal, still takes effect. The key file is read only if a key needs it.
+
+class Reader:
+    """Reads who may take zones, again and again: while nothing changed it gives the directory that it gave before.
+
+    Removed subscribers and keys that have ended are not in it. A key whose secret cannot be opened is left out, and
+    the log says so, at each reading: its subscriber is then refused, while every other change, above all a removal,
+    still takes effect. The key file is read only if a key needs it.
     """
-    rows = session.scalars(select(SubscriberRow).where(SubscriberRow.removed_at.is_(None))).all()
-    names = {row.id: row.name for row in rows}
-    alive = or_(KeyRow.valid_until.is_(None), KeyRow.valid_until > now)
-    keys = [row for row in session.scalars(select(KeyRow).where(alive)) if row.subscriber_id in names]
-    return Directory(
-        MappingProxyType({row.name: _subscriber(row, in_layers=_is_in_layers(session, row)) for row in rows}),
-        MappingProxyType({key.name: key for key in _opened(keys, names, key_file)}),
-    )
+
+    def __init__(self, key_file: Path) -> None:
+        self._key_file = key_file
+        self._said: object = None
+        self._directory = NOBODY
+
+    def read(self, session: Session, now: datetime) -> Directory:
+        """Who may take zones at this moment."""
+        rows, keys, in_layers = _subscribers(session), _keys(session, now), _in_layers(session)
+        said = (rows, keys, in_layers)
+        if said == self._said:
+            return self._directory
+        names = {row.id: row.name for row in rows}
+        opened = list(_opened(keys, names, self._key_file))
+        self._directory = Directory(
+            MappingProxyType({row.name: _subscriber(row, in_layers=row.id in in_layers) for row in rows}),
+            MappingProxyType({key.name: key for key in opened}),
+        )
+        self._said = said if len(opened) == len(keys) else None
+        return self._directory
 
 
 def check(session: Session, key_file: Path, now: datetime) -> None:
@@ -100,7 +119,7 @@ def check(session: Session, key_file: Path, now: datetime) -> None:
             secret_key.unseal(key.sealed_secret, key.name)
 
 
-def _opened(keys: Sequence[KeyRow], names: Mapping[int, str], key_file: Path) -> Iterator[KnownKey]:
+def _opened(keys: Sequence[Found], names: Mapping[int, str], key_file: Path) -> Iterator[KnownKey]:
     if not keys:
         return
     try:
@@ -117,13 +136,27 @@ def _opened(keys: Sequence[KeyRow], names: Mapping[int, str], key_file: Path) ->
         yield KnownKey(row.name, row.algorithm, secret, names[row.subscriber_id], row.valid_from, row.valid_until)
 
 
-def _is_in_layers(session: Session, row: SubscriberRow) -> bool:
+def _subscribers(session: Session) -> Sequence[Found]:
+    columns = (SubscriberRow.name, SubscriberRow.addresses, SubscriberRow.notify, SubscriberRow.keyed)
+    query = select(SubscriberRow.id, *columns, SubscriberRow.layered).where(SubscriberRow.removed_at.is_(None))
+    return session.execute(query.order_by(SubscriberRow.id)).all()
+
+
+def _keys(session: Session, now: datetime) -> Sequence[Found]:
+    columns = (KeyRow.subscriber_id, KeyRow.algorithm, KeyRow.sealed_secret, KeyRow.valid_from, KeyRow.valid_until)
+    alive = or_(KeyRow.valid_until.is_(None), KeyRow.valid_until > now)
+    query = select(KeyRow.name, *columns).join(SubscriberRow, SubscriberRow.id == KeyRow.subscriber_id)
+    return session.execute(query.where(SubscriberRow.removed_at.is_(None), alive).order_by(KeyRow.id)).all()
+
+
+def _in_layers(session: Session) -> frozenset[int]:
+    """Who takes layers, and has some."""
     layer = or_(*(Delivery.zone.startswith(prefix, autoescape=True) for prefix in (layers.BASE, layers.URGENT)))
-    has = exists().where(Delivery.subscriber_id == row.id, layer, Delivery.seen_serial.is_not(None))
-    return row.layered and bool(session.scalar(select(has)))
+    has = exists().where(Delivery.subscriber_id == SubscriberRow.id, layer, Delivery.seen_serial.is_not(None))
+    return frozenset(session.scalars(select(SubscriberRow.id).where(SubscriberRow.layered, has)))
 
 
-def _subscriber(row: SubscriberRow, *, in_layers: bool) -> Subscriber:
+def _subscriber(row: Found, *, in_layers: bool) -> Subscriber:
     targets = [parse_endpoint(text) for text in json.loads(row.notify)]
     return Subscriber(
         name=row.name,

@@ -127,7 +127,7 @@ class Conversation:
         if self._is_over:
             return
         if self._unsent:
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._sock.fileno())
         self._leave()
         drop(self._sock)
         if self._answer is not None:
@@ -168,13 +168,14 @@ class Conversation:
             self._listen(wanted=False)
 
     def _listen(self, *, wanted: bool) -> None:
+        """Have the loop watch, or not: by number, for of a socket that it does not know it would print all it is."""
         if wanted == self._listening:
             return
         self._listening = wanted
         if wanted:
-            self._loop.add_reader(self._sock, self._run, self._read)
+            self._loop.add_reader(self._sock.fileno(), self._run, self._read)
         else:
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._sock.fileno())
 
     def _read(self) -> None:
         try:
@@ -241,11 +242,11 @@ class Conversation:
             self._in_turn(self._send)
         else:
             self._listen(wanted=False)
-            self._loop.add_writer(self._sock, self._run, self._flush)
+            self._loop.add_writer(self._sock.fileno(), self._run, self._flush)
 
     def _flush(self) -> None:
         if self._put(self._unsent):
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._sock.fileno())
             self._in_turn(self._send)
 
     def _put(self, octets: memoryview) -> bool:

@@ -14,8 +14,8 @@ from app.journal.moment import moment
 from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
-from app.subscribers import deliveries, directory
-from app.subscribers.directory import Directory
+from app.subscribers import deliveries
+from app.subscribers.directory import NOBODY, Reader
 from app.subscribers.sighting import Sighting
 from resolver_policy.version import ZoneVersion
 
@@ -38,8 +38,8 @@ class DatabaseFeed:
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self.zones: Mapping[str, ZoneVersion] = MappingProxyType({})
-        self.directory = Directory(MappingProxyType({}), MappingProxyType({}))
-        self._settings = settings
+        self.directory = NOBODY
+        self._subscribers = Reader(settings.secret_key_path)
         self._database = database
         self._clock = clock
         self._follower = Follower(settings, Marks(settings.data_dir / "marks", "transfer"), database.read)
@@ -81,7 +81,7 @@ class DatabaseFeed:
     def refresh(self, announce: Callable[[str], None]) -> None:
         """Read what is new, put it in place, and tell subscribers of zones that have a new serial."""
         with self._database.read() as session:
-            self.directory = directory.load(session, self._settings.secret_key_path, self._clock())
+            self.directory = self._subscribers.read(session, self._clock())
             changed = self._follower.refresh(session)
         self.zones = self._follower.zones
         for zone in changed:

@@ -153,7 +153,7 @@ def test_who_has_layers_is_known_to_rely_on_them(world: World, settings: Setting
 
     def known() -> dict[str, bool]:
         with world.database.read() as session:
-            found = directory.load(session, settings.secret_key_path, world.clock()).subscribers
+            found = directory.Reader(settings.secret_key_path).read(session, world.clock()).subscribers
         return {name: each.in_layers for name, each in found.items()}
 
     shows(world, RELAY, ZONE, isp="isp-two")

@@ -51,7 +51,7 @@ def test_add_prints_the_key_and_the_token_as_json(settings: Settings, database: 
     assert set(printed["tsig"]) == {"name", "algorithm", "secret"}
     assert printed["tsig"]["algorithm"] == "hmac-sha256"
     with database.read() as session:
-        found = directory.load(session, settings.secret_key_path, utc_now())
+        found = directory.Reader(settings.secret_key_path).read(session, utc_now())
         actor = tokens.authenticate(session, printed["token"], now=utc_now())
     key = found.keys[printed["tsig"]["name"]]
     assert key.secret == base64.b64decode(printed["tsig"]["secret"], validate=True)
@@ -137,7 +137,7 @@ def test_rotate_key_prints_the_new_key_and_until_when_the_old_one_is_good(
     new = json.loads(good("rotate-key", "isp-one", "--overlap", "12h", "--json"))
 
     with database.read() as session:
-        keys = directory.load(session, settings.secret_key_path, utc_now()).keys
+        keys = directory.Reader(settings.secret_key_path).read(session, utc_now()).keys
     assert set(keys) == {old["name"], new["tsig"]["name"]}
     until = keys[old["name"]].valid_until
     assert until is not None

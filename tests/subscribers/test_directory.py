@@ -24,7 +24,7 @@ DAY = dt.timedelta(days=1)
 
 def loaded(database: Database, settings: Settings, now: dt.datetime) -> Directory:
     with database.read() as session:
-        return directory.load(session, settings.secret_key_path, now)
+        return directory.Reader(settings.secret_key_path).read(session, now)
 
 
 def test_an_empty_directory_needs_no_key_file(database: Database, settings: Settings, now: dt.datetime) -> None:
@@ -191,3 +191,42 @@ def test_a_key_of_a_removed_subscriber_is_not_checked(
 
     with database.read() as session:
         directory.check(session, settings.secret_key_path, now)
+
+
+def test_what_did_not_change_is_not_made_anew(
+    database: Database, settings: Settings, now: dt.datetime, secret_key: SecretKey
+) -> None:
+    """A directory of a thousand ISPs would else be opened and arranged at each commit."""
+    reader = directory.Reader(settings.secret_key_path)
+
+    def read(at: dt.datetime = now) -> Directory:
+        with database.read() as session:
+            return reader.read(session, at)
+
+    def is_read_anew(at: dt.datetime = now) -> bool:
+        before = read(now)
+        return read(at) is not before
+
+    registered(database, "isp-one", "192.0.2.0/24", now=now, secret_key=secret_key)
+    first = read()
+    assert read() is first
+    registered(database, "isp-two", "198.51.100.7", now=now)
+    assert read().subscribers.keys() == {"isp-one", "isp-two"}
+    with database.write() as session:
+        session.execute(update(KeyRow).values(valid_until=now + DAY))
+    assert read().keys["isp-one-20261122"].valid_until == now + DAY
+    assert not is_read_anew()
+    assert is_read_anew(now + DAY)
+    assert not read(now + DAY).keys
+
+
+def test_a_key_that_could_not_be_opened_is_tried_again(
+    database: Database, settings: Settings, now: dt.datetime, secret_key: SecretKey
+) -> None:
+    registered(database, "isp-one", "192.0.2.0/24", now=now, secret_key=secret_key)
+    reader, hidden = directory.Reader(settings.secret_key_path), settings.secret_key_path.with_suffix(".away")
+    settings.secret_key_path.rename(hidden)
+    with database.read() as session:
+        assert not reader.read(session, now).keys
+        hidden.rename(settings.secret_key_path)
+        assert reader.read(session, now).keys

@@ -96,7 +96,7 @@ def test_both_keys_of_a_rotation_work_until_the_overlap_is_over(
     command = RotateKey("isp-one", dt.timedelta(seconds=3), "hmac-sha512")
     with database.write() as session:
         new = rotate(session, ROOT, command, now, secret_key=secret_key)
-        known = directory.load(session, settings.secret_key_path, now)
+        known = directory.Reader(settings.secret_key_path).read(session, now)
     assert old is not None
     first, second = (key(each.name, each.secret, each.algorithm) for each in (old, new))
     with serving(MadeFeed(known=known)) as server:
