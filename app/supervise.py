@@ -15,7 +15,7 @@ from app.lifeline import VARIABLE
 log = logging.getLogger(__name__)
 
 COMMANDS = {
-    "all": (("api", ("app.main",)), ("transfer", ("app.transfer",))),
+    "all": (("transfer", ("app.transfer",)), ("api", ("app.main",))),
     "api": (("api", ("app.main", "--without-publisher")),),
     "publisher": (("publisher", ("app.main", "--only-publisher")),),
     "transfer": (("transfer", ("app.transfer",)),),
@@ -54,9 +54,10 @@ def serve(role: str) -> int:
     children = [Child(name, module) for name, module in COMMANDS[role]]
     status = 0
     try:
-        while not stop.wait(POLL) and status != REFUSED:
+        while not stop.is_set() and status != REFUSED:
             for child in children:
                 status = max(status, _tend(child, ours))
+            stop.wait(POLL)
     finally:
         _end(children)
         os.close(theirs)

@@ -1,4 +1,4 @@
-"""`pulih serve`, `pulih upgrade`, `pulih healthcheck`."""
+"""`pulih serve`."""
 
 import os
 import socket
@@ -7,10 +7,8 @@ import sys
 import click
 from sqlalchemy.orm import Session
 
-from app import healthcheck as health
-from app import migrate, supervise
+from app import supervise
 from app.cli.context import open_database, settings
-from app.db import Database
 from app.errors import SettingInvalid
 from app.orders import queries
 from app.settings import Endpoint, Settings
@@ -32,11 +30,16 @@ def _settings_table() -> str:
     help="Which processes to run: all, or one of them on a host of its own.",
 )
 @click.option("--upgrade", "first_upgrade", is_flag=True, help="Bring the database to this version first (containers).")
-def serve(role: str, *, first_upgrade: bool) -> None:
+@click.pass_context
+def serve(context: click.Context, role: str, *, first_upgrade: bool) -> None:
     """Run the service until Ctrl-C: HTTP, the publisher, and zone transfers."""
     chosen = settings()
     if first_upgrade:
-        _upgrade(chosen)
+        group = context.find_root().command
+        assert isinstance(group, click.Group)
+        upgrade = group.get_command(context, "upgrade")
+        assert upgrade is not None
+        context.invoke(upgrade)
     with open_database().read() as session:
         _check_sample_stays(session, chosen)
     if role in {"all", "api"}:
@@ -46,28 +49,6 @@ def serve(role: str, *, first_upgrade: bool) -> None:
         _check_free(chosen.dns)
         click.echo(f"zone transfers on {chosen.dns}, UDP and TCP", err=True)
     os.execv(sys.executable, [sys.executable, "-m", "app.supervise", role])  # noqa: S606 - a light process of our own
-
-
-@click.command()
-def upgrade() -> None:
-    """Make the database, or bring it to the version of this program."""
-    _upgrade(settings())
-
-
-@click.command()
-def healthcheck() -> None:
-    """Ask the running service whether it is ready; exit status 1 where it is not."""
-    wrong = health.ask(settings().http)
-    if wrong is not None:
-        click.echo(f"pulih: {wrong}", err=True)
-        sys.exit(1)
-    click.echo("ok")
-
-
-def _upgrade(chosen: Settings) -> None:
-    database = Database(chosen.database)
-    migrate.upgrade(database)
-    database.close()
 
 
 def _check_free(endpoint: Endpoint) -> None:
