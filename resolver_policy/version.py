@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from weakref import ref
 
 from resolver_policy.delta import EMPTY_RULE, Change, Rule
-from resolver_policy.wire import Body, Chunk, Zone, checked, evenly, records_in, render
+from resolver_policy.wire import Body, Chunk, Zone, checked, evenly, lines_of, records_in, render
 
 MOST_DELTAS = 256
 MOST_CHANGES = 50_000
@@ -41,6 +41,11 @@ class Range(Protocol):
     @property
     def records(self) -> int:
         """How many records they have."""
+        ...
+
+    @property
+    def lines(self) -> bytes:
+        """The rules as `wire.lines_of` writes them; they may have to be read, or written anew."""
         ...
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
@@ -83,6 +88,11 @@ class Changed:
     names: int
     records: int
     rendered: list[tuple[Body, ...]] = field(init=False, default_factory=list, repr=False)
+
+    @property
+    def lines(self) -> bytes:
+        """The rules of the base as they are by now."""
+        return lines_of(self.rules())
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
         """Give the rules of the base as they are by now."""

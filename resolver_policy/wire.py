@@ -148,6 +148,11 @@ class Body(NamedTuple):
     octets: bytes
 
 
+def lines_of(rules: Iterable[tuple[str, Rule]]) -> bytes:
+    """Write rules as lines, each a key and a digit; the keys may own records."""
+    return "\n".join([key + _CODES[rule] for key, rule in rules]).encode("ascii")
+
+
 def rules_in(lines: bytes) -> Iterator[tuple[str, Rule]]:
     """Read rules back from lines, in key order."""
     for line in lines.decode("ascii").split("\n") if lines else ():

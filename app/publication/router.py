@@ -77,16 +77,15 @@ def read_export(zone: str, format_: FormatName, actor: Fetcher, session: Session
     soa = wire.Soa(settings.mname, settings.rname)
     found = export.current(session, settings.data_dir, zone, format_, soa)
     packed = _accepts_gzip(request.headers.get("accept-encoding", ""))
-    etag = found.etag[:-1] + '-gzip"' if packed else found.etag
     headers = {
-        "ETag": etag,
+        "ETag": found.gzip_etag if packed else found.etag,
         "Cache-Control": "private, no-cache, no-transform",
         "Vary": "Accept-Encoding, Authorization",
         "X-Content-Type-Options": "nosniff",
         "X-Zone-Serial": str(found.serial),
         "X-Content-SHA256": found.digest,
     }
-    if _matches(request.headers.get("if-none-match"), found.etag[:-1]):
+    if _matches(request.headers.get("if-none-match"), {found.etag, found.gzip_etag}):
         return Response(status_code=304, headers=headers)
     if packed:
         headers["Content-Encoding"] = "gzip"
@@ -137,9 +136,9 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _matches(header: str | None, tag_start: str) -> bool:
-    """Whether `If-None-Match` names this version, plain or gzip: both come from the same octets."""
+def _matches(header: str | None, tags: set[str]) -> bool:
+    """Whether `If-None-Match` names this version, plain or gzip: both say the same."""
     if header is None:
         return False
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in tags or any(tag in {tag_start + '"', tag_start + '-gzip"'} for tag in tags)
+    named = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return "*" in named or not named.isdisjoint(tags)

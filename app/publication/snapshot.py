@@ -159,13 +159,18 @@ class Stored:
     names: int
     records: int
 
-    def rules(self) -> Iterator[tuple[str, Rule]]:
+    @property
+    def lines(self) -> bytes:
         """Read the rules."""
-        return wire.rules_in(self.file.lines(self.number))
+        return self.file.lines(self.number)
+
+    def rules(self) -> Iterator[tuple[str, Rule]]:
+        """Read the rules one by one."""
+        return wire.rules_in(self.lines)
 
     def rules_at(self, keys: Iterable[str]) -> Iterator[Rule]:
         """Read the rules, and look some of them up."""
-        return wire.rules_at(self.file.lines(self.number), keys)
+        return wire.rules_at(self.lines, keys)
 
     def bodies(self) -> tuple[Body, ...]:
         """Read the body."""

@@ -1,7 +1,8 @@
 """The export formats of a zone, each a module of its own: rules in, octets out, both streamed."""
 
 from resolver_policy.formats import adblock, cdb, dnsmasq, domains, hosts, reasons, rpz, unbound
-from resolver_policy.formats.format import Contents, Format, Holder
+from resolver_policy.formats.format import Contents, Format, Holder, Whole
+from resolver_policy.formats.lines import Lines
 
 FORMATS: tuple[Format, ...] = (
     rpz.FORMAT,
@@ -21,4 +22,4 @@ def by_name(name: str) -> Format | None:
     return next((each for each in FORMATS if each.name == name), None)
 
 
-__all__ = ["FORMATS", "Contents", "Format", "Holder", "by_name"]
+__all__ = ["FORMATS", "Contents", "Format", "Holder", "Lines", "Whole", "by_name"]

@@ -5,44 +5,41 @@ and a block below it would do nothing. `|NAME^` is the name alone for readers th
 those that match whole addresses find nothing to match it with, and others skip the line.
 """
 
-from collections.abc import Iterator
-from enum import Enum, auto
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
 
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.formats.walk import Path, entries
-
-
-class _Said(Enum):
-    NOTHING = auto()
-    BLOCKED = auto()
-    EXCEPTED = auto()
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
+from resolver_policy.wire import Zone
 
 
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the list; raises what `entries` raises."""
-    return with_end_line(_lines(contents), "!", contents.serial)
+class _Said(IntEnum):
+    NOTHING = 0
+    BLOCKED = 1
+    EXCEPTED = 2
 
 
-def _lines(contents: Contents) -> Iterator[str]:
-    path = Path(root=_Said.NOTHING)
-    for key, name, own, below in entries(contents):
+def fold(_zone: Zone, entries: Iterable[Entry], path: Path) -> Iterator[str]:
+    """Give the lines of some entries."""
+    for key, name, own, below, _ in entries:
         said = path.above(key)
-        if said is _Said.BLOCKED and not (own and below):
+        if said == _Said.BLOCKED and not (own and below):
             yield f"@@||{name}^\n"
             path.enter(key, said=_Said.EXCEPTED)
-        elif said is _Said.NOTHING and own and below:
+        elif said == _Said.NOTHING and own and below:
             yield f"||{name}^\n"
             path.enter(key, said=_Said.BLOCKED)
-        elif said is _Said.NOTHING and own:
+        elif said == _Said.NOTHING and own:
             yield f"|{name}^\n"
 
 
-FORMAT = Format(
+FORMAT = Lines(
     name="adblock",
     media_type="text/plain; charset=us-ascii",
     limits=(
         "an exception opens all below it, blocks there are left out, and it opens for the reader's other lists too; "
         "a name blocked alone is blocked by AdGuard only; a block that only holds below a name is left out"
     ),
-    render=render,
+    comment="!",
+    fold=fold,
 )

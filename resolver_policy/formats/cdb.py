@@ -16,7 +16,7 @@ from itertools import chain, islice
 from struct import Struct
 
 from resolver_policy.errors import ExportTooLarge
-from resolver_policy.formats.format import Contents, Format
+from resolver_policy.formats.format import Contents, Whole
 from resolver_policy.formats.walk import entries
 
 PAIR = Struct("<II")
@@ -70,7 +70,7 @@ def render(contents: Contents) -> Iterator[bytes]:
 
 
 def _records(contents: Contents) -> Iterator[tuple[bytes, bytes]]:
-    for entry in entries(contents):
+    for entry in entries(contents.zone, contents.rules):
         labels = "".join([chr(len(label)) + label for label in entry.name.split(".")])
         yield f"{labels}\0".encode("ascii"), WORDS[entry.own][entry.below]
 
@@ -100,9 +100,9 @@ def _slots(hashes: "array[int]", positions: "array[int]") -> bytes:
     return bytes(table)
 
 
-FORMAT = Format(
+FORMAT = Whole(
     name="cdb",
     media_type="application/octet-stream",
     limits="none with the two look-ups that the README shows, one alone blocks too much; at most 4 GiB",
-    render=render,
+    octets=render,
 )

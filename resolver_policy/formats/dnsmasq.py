@@ -4,20 +4,16 @@ The longest pattern wins. `/NAME/` is the name and all below it, `/*.NAME/` (dns
 and longer, so every rule can be said. What a pattern above says already is not repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.formats.walk import Path, entries
-
-
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the configuration; raises what `entries` raises."""
-    return with_end_line(_lines(contents), "#", contents.serial)
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
+from resolver_policy.wire import Zone
 
 
-def _lines(contents: Contents) -> Iterator[str]:
-    path = Path(root=False)
-    for key, name, own, below in entries(contents):
+def fold(_zone: Zone, entries: Iterable[Entry], path: Path) -> Iterator[str]:
+    """Give the lines of some entries."""
+    for key, name, own, below, _ in entries:
         if own != path.above(key):
             yield _line(name, blocked=own)
             path.enter(key, said=own)
@@ -30,9 +26,10 @@ def _line(pattern: str, *, blocked: bool) -> str:
     return f"local=/{pattern}/\n" if blocked else f"server=/{pattern}/#\n"
 
 
-FORMAT = Format(
+FORMAT = Lines(
     name="dnsmasq",
     media_type="text/plain; charset=us-ascii",
     limits="none in dnsmasq 2.86 or later, older ones block too much; a block answers NXDOMAIN in every zone",
-    render=render,
+    comment="#",
+    fold=fold,
 )

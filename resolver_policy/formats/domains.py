@@ -6,20 +6,22 @@ exception below a blocked name, and a block that only holds below a name which i
 takes each line as a subtree blocks too much wherever an order names one host only, or an exception stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.formats.walk import entries
-
-
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the blocked names; raises what `entries` raises."""
-    return with_end_line((f"{entry.name}\n" for entry in entries(contents) if entry.own), "#", contents.serial)
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
+from resolver_policy.wire import Zone
 
 
-FORMAT = Format(
+def fold(_zone: Zone, entries: Iterable[Entry], _path: Path) -> Iterator[str]:
+    """Give the names that are blocked themselves."""
+    return (f"{entry.name}\n" for entry in entries if entry.own)
+
+
+FORMAT = Lines(
     name="domains",
     media_type="text/plain; charset=us-ascii",
     limits="exact or subtree is not told; exceptions, and blocks that only hold below a name, are left out",
-    render=render,
+    comment="#",
+    fold=fold,
 )

@@ -1,7 +1,7 @@
 """What an export format is, and what every format is made of."""
 
 import datetime as dt
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -44,37 +44,39 @@ class Contents:
     holders: Iterable[Holder] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """`render` gives a file's octets in pieces; equal contents, equal octets.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format(ABC):
+    """A format that cannot say all that a zone says blocks less, never more; `limits` says what is lost, to whoever
+    chooses one.
 
-    A format that cannot say all that a zone says blocks less, never more; `limits` says what is lost, to whoever
-    chooses one. Text that an operator wrote is only in formats that no resolver reads. `tells_holders`: the file
-    may change while the zone's serial does not, where a second order takes hold of a name.
+    Text that an operator wrote is only in formats that no resolver reads. `tells_holders`: the file may change while
+    the zone's serial does not, where a second order takes hold of a name.
     """
 
     name: str
     media_type: str
     limits: str
-    render: Callable[[Contents], Iterator[bytes]]
     tells_holders: bool = False
 
+    @abstractmethod
+    def render(self, contents: Contents) -> Iterator[bytes]:
+        """Give a file's octets, some at a time; equal contents, equal octets."""
+        ...
 
-def in_pieces(lines: Iterable[str]) -> Iterator[bytes]:
-    """Join lines, each with its line end, into pieces of some 50 kB; what is not ASCII becomes UTF-8."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Format):
+    """A format of which no part can be made without all the others: one rule may change any octet of it."""
+
+    octets: Callable[[Contents], Iterator[bytes]]
+
+    def render(self, contents: Contents) -> Iterator[bytes]:
+        """Give what `octets` gives."""
+        return self.octets(contents)
+
+
+def joined(lines: Iterable[str]) -> Iterator[bytes]:
+    """Join lines, each with its line end, to some 50 kB at a time; what is not ASCII becomes UTF-8."""
     rest = iter(lines)
-    while piece := "".join(islice(rest, LINES_AT_ONCE)):
-        yield piece.encode()
-
-
-def with_end_line(lines: Iterable[str], comment: str, serial: int) -> Iterator[bytes]:
-    """Join lines as `in_pieces` does; a last line, a comment, lets a reader notice a file that was cut off.
-
-    It says the serial, how many lines stand above it, and the SHA-256 of all octets above it.
-    """
-    hashed, count = hashlib.sha256(), 0
-    for piece in in_pieces(lines):
-        hashed.update(piece)
-        count += piece.count(b"\n")
-        yield piece
-    yield f"{comment} end: serial={serial} lines={count} sha256={hashed.hexdigest()}\n".encode()
+    while some := "".join(islice(rest, LINES_AT_ONCE)):
+        yield some.encode()

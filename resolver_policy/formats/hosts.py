@@ -4,21 +4,22 @@ Both addresses, because dnsmasq asks upstream for the kind that a file does not 
 open the name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.formats.walk import entries
-
-
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the names that are blocked themselves; raises what `entries` raises."""
-    lines = (f"0.0.0.0 {entry.name}\n:: {entry.name}\n" for entry in entries(contents) if entry.own)
-    return with_end_line(lines, "#", contents.serial)
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
+from resolver_policy.wire import Zone
 
 
-FORMAT = Format(
+def fold(_zone: Zone, entries: Iterable[Entry], _path: Path) -> Iterator[str]:
+    """Give the names that are blocked themselves."""
+    return (f"0.0.0.0 {entry.name}\n:: {entry.name}\n" for entry in entries if entry.own)
+
+
+FORMAT = Lines(
     name="hosts",
     media_type="text/plain; charset=us-ascii",
     limits="the blocked names alone: names below them stay open; other record types than addresses are answered",
-    render=render,
+    comment="#",
+    fold=fold,
 )

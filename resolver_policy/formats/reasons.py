@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterator
 
-from resolver_policy.formats.format import Contents, Format, Holder, in_pieces
+from resolver_policy.formats.format import Contents, Holder, Whole, joined
 from resolver_policy.formats.walk import deciding
 from resolver_policy.names import from_key
 from resolver_policy.targets import Decision
@@ -37,12 +37,12 @@ def render_csv(contents: Contents) -> Iterator[bytes]:
 
     A cell that a spreadsheet would compute begins with an apostrophe, which makes it text.
     """
-    return in_pieces(_csv_lines(contents))
+    return joined(_csv_lines(contents))
 
 
 def render_json_lines(contents: Contents) -> Iterator[bytes]:
     """Give one JSON object a line, in ASCII, so that no reader finds a line end inside one; raises as above."""
-    return in_pieces(ENCODER.encode(_row(holder)) + "\n" for holder in deciding(contents))
+    return joined(ENCODER.encode(_row(holder)) + "\n" for holder in deciding(contents))
 
 
 def _csv_lines(contents: Contents) -> Iterator[str]:
@@ -83,17 +83,17 @@ def _cell(text: str | None) -> str:
 
 LIMITS = "what an order holds, not how records come of it; no conditions; for people and programs, not for resolvers"
 
-CSV = Format(
+CSV = Whole(
     name="csv",
     media_type="text/csv; charset=utf-8; header=present",
     limits=f"{LIMITS}; text that a spreadsheet would compute begins with an apostrophe",
-    render=render_csv,
+    octets=render_csv,
     tells_holders=True,
 )
-JSON_LINES = Format(
+JSON_LINES = Whole(
     name="jsonl",
     media_type="application/x-ndjson",
     limits=LIMITS,
-    render=render_json_lines,
+    octets=render_json_lines,
     tells_holders=True,
 )

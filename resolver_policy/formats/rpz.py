@@ -6,7 +6,8 @@ that has passed `wire.checked`, so no character of it can mean anything but itse
 comment.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 import dns.name
 import dns.rdata
@@ -14,54 +15,54 @@ import dns.rdataclass
 import dns.rdatatype
 
 from resolver_policy.actions import target_of
-from resolver_policy.delta import EMPTY_RULE
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.names import from_key
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
 from resolver_policy.targets import Decision
-from resolver_policy.wire import checked, wire_name
+from resolver_policy.wire import NAMES_REMEMBERED, Zone, wire_name
 
 FIXED_PART = 12
 
 
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the zone; raises what `wire.render` raises for an owner that must not be in a zone."""
-    return with_end_line(_lines(contents), ";", contents.serial)
+def header(zone: Zone, serial: int) -> str:
+    """Give SOA and NS."""
+    return _apex(zone, zone.soa.record(serial), zone.soa.ttl) + _apex(zone, zone.ns, zone.ttl)
 
 
-def _lines(contents: Contents) -> Iterator[str]:
-    zone = contents.zone
-    origin = dns.name.from_wire(wire_name(zone.origin), 0)[0].to_text()
-    yield _apex(origin, zone.soa.record(contents.serial), zone.soa.ttl)
-    yield _apex(origin, zone.ns, zone.ttl)
-    longest, below = zone.longest_key, "." + origin
-    tails = {
-        decision: f"{below} {zone.ttl} IN CNAME {dns.name.from_text(target_of(zone.action, decision))}\n"
+def fold(zone: Zone, entries: Iterable[Entry], _path: Path) -> Iterator[str]:
+    """Give the records of some entries."""
+    tails = _tails(zone)
+    for _, name, _, _, (own, wild) in entries:
+        if own:
+            yield name + tails[own]
+        if wild:
+            yield "*." + name + tails[wild]
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _tails(zone: Zone) -> Mapping[Decision, str]:
+    """What follows an owner's name, by what is decided."""
+    return {
+        decision: f".{_origin(zone)} {zone.ttl} IN CNAME {dns.name.from_text(target_of(zone.action, decision))}\n"
         for decision in (Decision.BLOCK, Decision.PASS)
     }
-    last = ""
-    for key, rule in contents.rules:
-        if key <= last:
-            raise ValueError(f"rules out of order: {key!r} after {last!r}")
-        last = key
-        if rule == EMPTY_RULE:
-            continue
-        name = from_key(checked(key, longest))
-        if rule.own:
-            yield name + tails[rule.own]
-        if rule.wild:
-            yield "*." + name + tails[rule.wild]
 
 
-def _apex(origin: str, record: bytes, ttl: int) -> str:
+def _origin(zone: Zone) -> str:
+    return dns.name.from_wire(wire_name(zone.origin), 0)[0].to_text()
+
+
+def _apex(zone: Zone, record: bytes, ttl: int) -> str:
     """Print a record that the zone's own name owns, from its wire form."""
     rtype = dns.rdatatype.RdataType.make(int.from_bytes(record[2:4], "big"))
     data = dns.rdata.from_wire(dns.rdataclass.IN, rtype, record, FIXED_PART, len(record) - FIXED_PART)
-    return f"{origin} {ttl} IN {dns.rdatatype.to_text(rtype)} {data}\n"
+    return f"{_origin(zone)} {ttl} IN {dns.rdatatype.to_text(rtype)} {data}\n"
 
 
-FORMAT = Format(
+FORMAT = Lines(
     name="rpz",
     media_type="text/dns",
     limits="none: this is the zone itself",
-    render=render,
+    comment=";",
+    header=header,
+    fold=fold,
 )

@@ -5,22 +5,22 @@ blocked alone gets a `transparent` zone with one record of a type that nobody as
 about that very name finds no data. A name that is open in a blocked subtree opens all below it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from resolver_policy.formats.format import Contents, Format, with_end_line
-from resolver_policy.formats.walk import Path, entries
-
-
-def render(contents: Contents) -> Iterator[bytes]:
-    """Give the configuration; raises what `entries` raises."""
-    return with_end_line(_lines(contents), "#", contents.serial)
+from resolver_policy.formats.lines import Lines
+from resolver_policy.formats.walk import Entry, Path
+from resolver_policy.wire import Zone
 
 
-def _lines(contents: Contents) -> Iterator[str]:
-    block = "always_nodata" if contents.zone.action.kind == "nodata" else "always_nxdomain"
-    yield "server:\n"
-    path = Path(root=False)
-    for key, name, own, below in entries(contents):
+def header(_zone: Zone, _serial: int) -> str:
+    """Give the line that the others belong to."""
+    return "server:\n"
+
+
+def fold(zone: Zone, entries: Iterable[Entry], path: Path) -> Iterator[str]:
+    """Give the lines of some entries."""
+    block = "always_nodata" if zone.action.kind == "nodata" else "always_nxdomain"
+    for key, name, own, below, _ in entries:
         covered = path.above(key)
         if own and below:
             if not covered:
@@ -34,12 +34,14 @@ def _lines(contents: Contents) -> Iterator[str]:
             path.enter(key, said=False)
 
 
-FORMAT = Format(
+FORMAT = Lines(
     name="unbound",
     media_type="text/plain; charset=us-ascii",
     limits=(
         "a block that only holds below a name is left out; a name blocked alone answers NODATA; "
         "where the zone redirects, a block answers NXDOMAIN"
     ),
-    render=render,
+    comment="#",
+    header=header,
+    fold=fold,
 )

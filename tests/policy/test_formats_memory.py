@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 import pytest
 
 from resolver_policy import formats
-from resolver_policy.formats import Contents, Format
+from resolver_policy.formats import Contents, Format, unbound
+from resolver_policy.formats.pieces import Piece, pieces
+from resolver_policy.wire import render
 from tests.policy.holders import holder
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE, zone
@@ -47,3 +49,19 @@ def test_memory_does_not_grow_with_the_list(chosen: Format, record_property: Rec
     tell(record_property, names=NAMES, octets=size, peak=peak)
     assert size > 10 * NAMES
     assert peak < MOST + (A_NAME_IN_CDB * NAMES if chosen.name == "cdb" else 0)
+
+
+def test_memory_does_not_grow_with_the_list_where_it_is_cut(record_property: Record) -> None:
+    rules = Again(lambda key: (key, SUBTREE), NAMES)
+    ranges = (chunk.lines for chunk in render(rules, zone()))
+    nothing: dict[bytes, Piece] = {}
+    tracemalloc.start()
+    try:
+        size = sum(len(piece.plain) for piece in pieces(unbound.FORMAT, zone(), 7, ranges, nothing.get))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    tell(record_property, names=NAMES, octets=size, peak=peak)
+    assert size > 10 * NAMES
+    assert peak < MOST

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app.auth.models import Principal
 from app.cli import main
-from app.publication import export, zones
+from app.publication import export
 from app.settings import Settings
 from resolver_policy import formats, wire
 from resolver_policy.targets import Decision, Match, Target, decide
@@ -144,15 +144,11 @@ def test_a_proposal_does_not_make_a_new_file(service: Service, settings: Setting
 def test_the_rows_decide_what_the_orders_decide(world: World, settings: Settings, record_property: Record) -> None:
     """Random histories: who reads the rows alone decides every name as the orders in force do."""
     random, compared = Random(7), 0
-    chosen = formats.by_name("jsonl")
-    assert chosen is not None
     for _ in range(scaled(40)):
         random_act(world, random)
         world.publish()
         with world.database.read() as session:
-            zone, newest = zones.by_name(session, ZONE), zones.head(session)
-            assert newest is not None
-            octets = b"".join(export.octets(session, world.settings.data_dir, zone, newest.id, 7, chosen, SOA))
+            octets = export.current(session, world.settings.data_dir, ZONE, "jsonl", SOA).path.read_bytes()
         read = [_target(json.loads(line)) for line in octets.splitlines()]
         held = world.targets()
         assert set(read) <= set(held)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from app.publication import builder as building_process
-from app.publication import export, files, zones
+from app.publication import files, zones
 from app.publication import follower as following
 from app.publication import snapshot as snapshot_file
 from app.publication.builder import Builder
@@ -15,7 +15,7 @@ from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.publication.snapshot import Snapshot, Stored
 from app.settings import Settings
-from resolver_policy import formats, wire, xfr
+from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.policy.test_xfr import ask
@@ -267,26 +267,6 @@ def test_file_of_a_zone_that_is_no_more_goes(world: World, settings: Settings, f
     settled(world, follower)
     assert not left.exists()
     assert path_of(settings).exists()
-
-
-@pytest.mark.parametrize("name", ["rpz", "domains"])
-def test_export_reads_the_file_and_what_changed_since(
-    world: World, settings: Settings, follower: Follower, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    block(world, *(f"n{number}.example" for number in range(50)))
-    settled(world, follower)
-    block(world, "one.more.example")
-    soa, chosen = wire.Soa(settings.mname, settings.rname), formats.by_name(name)
-    assert chosen is not None
-    with world.database.read() as session:
-        zone, newest = zones.by_name(session, ZONE), zones.head(session)
-        assert newest is not None
-        nowhere = settings.data_dir / "nowhere"
-        wanted = b"".join(export.octets(session, nowhere, zone, newest.id, 7, chosen, soa))
-        monkeypatch.setattr(export, "rules_of_release", None)
-        found = b"".join(export.octets(session, settings.data_dir, zone, newest.id, 7, chosen, soa))
-    assert found == wanted
-    assert b"one.more.example" in found
 
 
 @pytest.mark.parametrize("begins_anew", [False, True])
