@@ -95,7 +95,7 @@ def sort_key(name: str) -> str:
 
 def from_key(key: str) -> str:
     """Turn `me.t.` back into `t.me`."""
-    return ".".join(reversed(key[:-1].split(".")))
+    return ".".join(key[:-1].split(".")[::-1])
 
 
 def subtree_end(key: str) -> str:

@@ -32,10 +32,8 @@ def fold(zone: Zone, entries: Iterable[Entry], _path: Path) -> Iterator[str]:
     """Give the records of some entries."""
     tails = _tails(zone)
     for _, name, _, _, (own, wild) in entries:
-        if own:
-            yield name + tails[own]
-        if wild:
-            yield "*." + name + tails[wild]
+        line = name + tails[own] if own else ""
+        yield f"{line}*.{name}{tails[wild]}" if wild else line
 
 
 @lru_cache(NAMES_REMEMBERED)

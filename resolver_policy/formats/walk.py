@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from resolver_policy.delta import EMPTY_RULE, Rule
+from resolver_policy.delta import Rule
 from resolver_policy.formats.format import Contents, Holder
 from resolver_policy.names import from_key
 from resolver_policy.targets import Decision, Match
@@ -28,14 +28,14 @@ def entries(zone: Zone, rules: Iterable[tuple[str, Rule]]) -> Iterator[Entry]:
 
     Raises what `wire.checked` raises for a name that must not be in a zone, ValueError for keys out of order.
     """
-    longest, last = zone.longest_key, ""
+    longest, block, last = zone.longest_key, Decision.BLOCK, ""
     for key, rule in rules:
         if key <= last:
             raise ValueError(f"rules out of order: {key!r} after {last!r}")
         last = key
-        if rule != EMPTY_RULE:
-            name = from_key(checked(key, longest))
-            yield Entry(key, name, rule.own == Decision.BLOCK, rule.wild == Decision.BLOCK, rule)
+        own, wild = rule
+        if own or wild:
+            yield Entry(key, from_key(checked(key, longest)), own == block, wild == block, rule)
 
 
 class Path:
