@@ -19,7 +19,7 @@ from resolver_policy import formats, wire
 from resolver_policy.actions import parse_action
 from resolver_policy.delta import Rule
 from resolver_policy.formats import Contents, Format, Lines
-from resolver_policy.formats.pieces import piece, pieces
+from resolver_policy.formats.pieces import cut, piece, pieces
 from resolver_policy.version import ZoneVersion
 
 KEPT_VERSIONS = 3
@@ -103,7 +103,7 @@ class ReleaseRules:
         """The rules of neighbours together, as lines."""
         if self._version is not None:
             return (part.lines for part in self._version.ranges)
-        return (chunk.lines for chunk in wire.render(self, self._described))
+        return cut(self, self._described)
 
     def _from_file(self, data_dir: Path, zone: Zone) -> ZoneVersion | None:
         file = files.opened(self._session, zone, self._described, files.path_of(data_dir, zone.name), self._read)

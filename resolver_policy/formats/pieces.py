@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from resolver_policy.delta import Rule
 from resolver_policy.formats.lines import Lines
 from resolver_policy.formats.walk import Path
-from resolver_policy.wire import Zone, rules_in
+from resolver_policy.wire import Zone, checked, lines_of, rules_in
 
 EDITION = 1
 """Grows whenever a format says something else of the same rules: pieces of an older edition are not found."""
@@ -21,6 +22,9 @@ LEVEL = 6
 
 ID = 32
 """Octets of an id."""
+
+USUAL, MOST = 400, 1600
+"""Rules of a range, where rules are cut that nobody keeps in ranges."""
 
 
 class Piece(NamedTuple):
@@ -70,6 +74,22 @@ def pieces(chosen: Lines, zone: Zone, serial: int, ranges: Iterable[bytes], know
         else:
             path = Path.load(found.state)
         yield found
+
+
+def cut(rules: Iterable[tuple[str, Rule]], zone: Zone) -> Iterator[bytes]:
+    """Cut rules into ranges, at names that say so themselves: a rule more or less moves no cut but those beside it.
+
+    Raises what `wire.checked` raises for a name that must not be in a zone.
+    """
+    longest = zone.longest_key
+    some: list[tuple[str, Rule]] = []
+    for key, rule in rules:
+        octets = checked(key, longest).encode("ascii")
+        if zlib.crc32(octets) % USUAL == 0 or len(some) == MOST:
+            yield lines_of(some)
+            some = []
+        some.append((key, rule))
+    yield lines_of(some)
 
 
 def id_of(about: bytes, state: bytes, lines: bytes) -> bytes:

@@ -8,8 +8,7 @@ import pytest
 
 from resolver_policy import formats
 from resolver_policy.formats import Contents, Format, unbound
-from resolver_policy.formats.pieces import Piece, pieces
-from resolver_policy.wire import render
+from resolver_policy.formats.pieces import Piece, cut, pieces
 from tests.policy.holders import holder
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE, zone
@@ -53,11 +52,10 @@ def test_memory_does_not_grow_with_the_list(chosen: Format, record_property: Rec
 
 def test_memory_does_not_grow_with_the_list_where_it_is_cut(record_property: Record) -> None:
     rules = Again(lambda key: (key, SUBTREE), NAMES)
-    ranges = (chunk.lines for chunk in render(rules, zone()))
     nothing: dict[bytes, Piece] = {}
     tracemalloc.start()
     try:
-        size = sum(len(piece.plain) for piece in pieces(unbound.FORMAT, zone(), 7, ranges, nothing.get))
+        size = sum(len(piece.plain) for piece in pieces(unbound.FORMAT, zone(), 7, cut(rules, zone()), nothing.get))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -11,7 +11,7 @@ from resolver_policy.delta import EMPTY_RULE, Change, Rule
 from resolver_policy.errors import NameInvalid
 from resolver_policy.formats import Contents, Lines, adblock, dnsmasq, domains, rpz, unbound
 from resolver_policy.formats import pieces as made_of_pieces
-from resolver_policy.formats.pieces import Piece, piece, pieces
+from resolver_policy.formats.pieces import Piece, cut, piece, pieces
 from resolver_policy.formats.walk import Path
 from resolver_policy.version import ZoneVersion
 from resolver_policy.wire import Zone, lines_of, render, rules_in
@@ -56,7 +56,7 @@ def ranges_of(now: ZoneVersion) -> list[bytes]:
     return [part.lines for part in now.ranges]
 
 
-def cut(rules: Iterable[tuple[str, Rule]], of: Zone, octets: int, serial: int) -> ZoneVersion:
+def in_ranges(rules: Iterable[tuple[str, Rule]], of: Zone, octets: int, serial: int) -> ZoneVersion:
     """A version in ranges of so many octets of messages."""
     return ZoneVersion.of(render(rules, of, of.start + octets), of, serial)
 
@@ -70,13 +70,13 @@ def run(histories: int) -> tuple[int, int]:
         random = seeded(f"pieces {seed}")
         of = zone(random.choice(("nxdomain", "nodata", "redirect:landing.example")), random.choice(("a.rpz", "b.rpz")))
         history = History(random.getrandbits(40), recompute, MemoryStore())
-        now = cut([], of, 200, 1)
+        now = in_ranges([], of, 200, 1)
         for serial in range(2, STEPS + 2):
             history.step()
             written = [Change(f"example.{key}", old, new) for key, old, new in history.store.written]
             now = now.changed(sorted(written), serial)
             if random.random() < 0.1:
-                now = cut(now.rules(), of, random.randint(100, 400), serial)
+                now = in_ranges(now.rules(), of, random.randint(100, 400), serial)
             for chosen in CUT:
                 made = put_together(chosen, of, ranges_of(now), pool, serial)
                 assert made == whole(chosen, of, now.rules(), serial), "not the whole rendering"
@@ -182,6 +182,31 @@ def test_ranges_out_of_order_are_refused() -> None:
 def test_no_piece_holds_a_name_outside_the_zone_contract() -> None:
     with pytest.raises(NameInvalid):
         list(pieces(domains.FORMAT, zone(), 7, [lines_of([("rpz-ip.1.2.3.4.32.", EXACT)])], Pool().get))
+
+
+def test_rules_are_cut_at_names_that_say_so_themselves() -> None:
+    rules = many_rules(5000)
+    before, now = (list(cut(sorted(each.items()), zone())) for each in (rules, rules | {"id.co.new.": EXACT}))
+
+    assert [rule for range_ in before for rule in rules_in(range_)] == sorted(rules.items())
+    assert len(before) > 5
+    assert len(set(now) - set(before)) == 1
+    assert list(cut([], zone())) == [b""]
+
+
+def test_no_range_has_more_rules_than_may_be_held() -> None:
+    keys = (f"com.n{number:05}." for number in range(5000))
+    chosen = [(each, EXACT) for each in keys if zlib.crc32(each.encode()) % made_of_pieces.USUAL]
+
+    lengths = [len(list(rules_in(range_))) for range_ in cut(chosen, zone())]
+
+    assert lengths == [made_of_pieces.MOST] * 3 + [len(chosen) - 3 * made_of_pieces.MOST]
+
+
+@pytest.mark.parametrize("bad", ["com.x.1\ncom.y.", "rpz-ip.1.2.3.4.32."])
+def test_no_range_holds_a_name_outside_the_zone_contract(bad: str) -> None:
+    with pytest.raises(NameInvalid):
+        list(cut([(bad, EXACT)], zone()))
 
 
 def test_a_path_reads_back_what_it_wrote() -> None:
