@@ -1,6 +1,7 @@
 """Exports over HTTP: written once for each (zone, serial, format) and served as files from then on.
 
-A format that tells who holds what is written anew after an act on an order, too.
+A file of lines is put together from the pieces of the one before it; only what changed since is rendered. A format that
+tells who holds what is written anew after an act on an order, too.
 """
 
 import zlib

@@ -22,7 +22,7 @@ from tests.policy.zones import EVERY_RULE, EXACT, OPEN, SUBTREE, key, many_rules
 
 CUT = tuple(chosen for chosen in formats.FORMATS if isinstance(chosen, Lines))
 
-HISTORIES = scaled(80)
+HISTORIES = scaled(40)
 STEPS = 25
 
 Pool = dict[bytes, Piece]
