@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from threading import Event
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import (
     URL,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Delete,
     Dialect,
     Engine,
+    Executable,
     Integer,
     MetaData,
     Table,
@@ -203,6 +204,14 @@ def insert_tuples(
     assert isinstance(table.__table__, Table)
     if rows:
         kind_of(session).insert_tuples(session.connection(), table.__table__, columns, rows)
+
+
+def streamed(
+    session: Session, statement: Executable, parameters: Mapping[str, object] | None = None, *, at_once: int = 2_000
+) -> Iterator[Any]:
+    """The rows of a query, so many in memory at once. Who stops early leaves no cursor open in the database."""
+    with session.execute(statement, parameters, execution_options={"yield_per": at_once}) as rows:
+        yield from rows
 
 
 def rows_changed(session: Session, statement: Update | Delete) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.db import streamed
 from app.journal.events import EventType
 from app.journal.models import Event
 from app.orders import targets
@@ -47,9 +48,8 @@ def in_force(session: Session) -> Iterator[Holder]:
         .join(InForce, InForce.id == latest)
         .where(Order.published, TargetRow.released_at.is_(None))
         .order_by(TargetRow.key, TargetRow.match, TargetRow.order_id)
-        .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    for key, match, kind, *facts in session.execute(query):
+    for key, match, kind, *facts in streamed(session, query, at_once=ROWS_AT_ONCE):
         yield Holder(key, targets.MATCHES[match], targets.decision(kind), *facts)
 
 

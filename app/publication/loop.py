@@ -96,6 +96,7 @@ class Publishing:
                     if not self._work():
                         self._rest(watch, stop)
                 except LeaseLost:
+                    self._publisher.close()
                     self._lease = None
                     log.warning("another publisher has taken over; this one stands by")
                 except Exception:
@@ -130,6 +131,7 @@ class Publishing:
         """Let another take over at once; where that fails it takes over a little later."""
         lease, self._lease = self._lease, None
         if lease is not None:
+            self._publisher.close()
             try:
                 lease.give_up()
             except SQLAlchemyError:

@@ -1,6 +1,6 @@
 """A large release in the making: written a little at a time, seen by no reader, with small releases in between."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from sqlalchemy.orm import Session
 
@@ -48,6 +48,10 @@ class Making:
         """Do a little of the work; it is ready when nothing is left but the release itself."""
         self.is_ready = next(self._steps, self) is self
 
+    def close(self) -> None:
+        """Stop in the middle: what is being read is read no more. What was written is for a sweep."""
+        self._steps.close()
+
     def note(
         self, touched: Iterable[tuple[str, Match]], taken_over: Sequence[Change], in_urgent: Iterable[str]
     ) -> None:
@@ -70,7 +74,7 @@ class Making:
         known = set(self.act.notes)
         return self.act.whole and any(act.place == self.act.place and set(act.notes) - known for act in waiting)
 
-    def _make(self) -> Iterator[None]:
+    def _make(self) -> Generator[None]:
         yield from self._recompute(self._own())
         yield from self._catch_up(LEFT_FOR_THE_END)
         self._is_in_urgent = True
@@ -84,7 +88,7 @@ class Making:
         with self._database.read() as session:
             return sorted(acts.touched_singly(session, self.act.notes))
 
-    def _catch_up(self, at_most: int) -> Iterator[None]:
+    def _catch_up(self, at_most: int) -> Generator[None]:
         """See to what was touched meanwhile until little is left."""
         while len(self.touched) > at_most:
             touched, self.touched = sorted(self.touched), set()

@@ -74,6 +74,12 @@ class Publisher:
             serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
         self._raise_marks(serials)
 
+    def close(self) -> None:
+        """Give up what is being prepared, with all that is open for it; what it wrote is swept before the next."""
+        if self._making is not None:
+            self._making.close()
+        self._making = None
+
     def publish(self, now: dt.datetime) -> Serials:
         """Release everything that waits, however long it takes; the newest serial of each zone that has a new one."""
         serials: Serials = {}
@@ -171,7 +177,7 @@ class Publisher:
         newest_id = 0 if newest is None else newest.id
         later = spans.unreleased(session, newest_id)
         if newest_id + 1 in {later, self._swept_number}:  # no number is left beneath it
-            self._making = None
+            self.close()
             return Written([])
         written = Written(acts.take(session, small))
         view = PRESENT if later is None else View(newest_id + 1)
@@ -200,7 +206,7 @@ class Publisher:
         """Make no release of an order that was acted on again since; what was written for it is swept."""
         if self._making is not None and self._making.is_void(acts.waiting(session)):
             log.info("order %d was acted on again: its release is given up", self._making.act.order_id)
-            self._making = None
+            self.close()
 
     def _release_prepared(self, now: dt.datetime) -> Serials:
         """Make the large release, with what was touched meanwhile and with what is small and waits.

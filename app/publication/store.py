@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, TextClause, and_, exists, func, select, text
 from sqlalchemy.orm import Session
 
+from app.db import streamed
 from app.orders import targets
 from app.orders.models import Order, OrderKind, TargetRow
 from app.publication.models import RuleSpan, Spans, UrgentSpan
@@ -261,7 +262,7 @@ def _spans(table: Spans = RuleSpan) -> Select[str, int, int]:
 
 
 def _rules(session: Session, query: Select[str, int, int]) -> Iterator[tuple[str, Rule]]:
-    for key, own, wild in session.execute(query.execution_options(yield_per=2_000)):
+    for key, own, wild in streamed(session, query):
         yield key, STORED[own][wild]
 
 
@@ -270,7 +271,7 @@ def _rows_of(
 ) -> Iterable[Sequence[Any]]:
     """The rows of stretches, streamed; for a single one there is nothing to be joined or sorted."""
     query = text(one) if len(stretches) == 1 else _over_ranges(many, _round(len(stretches)))
-    return session.execute(query, parameters, execution_options={"yield_per": ROWS_AT_ONCE})
+    return streamed(session, query, parameters, at_once=ROWS_AT_ONCE)
 
 
 def _count(session: Session, stretches: Sequence[Stretch], table: str, most: int) -> int:

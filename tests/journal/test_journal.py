@@ -10,7 +10,7 @@ import pytest
 import rfc8785
 from sqlalchemy import Connection, select, text
 from sqlalchemy.event import listen, remove
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from app.db import Database
 from app.journal import queries
@@ -82,7 +82,7 @@ def test_numbers_have_no_gap_under_concurrency_and_failures(database: Database) 
                 with database.write() as session:
                     append(session, CLOCK, Entry(EventType.SAMPLE_NOTED, {"by": number, "turn": turn}), NOW)
                     session.execute(text("SELECT 1" if turn % 4 != number % 4 else "SELECT nonsense"))
-            except OperationalError:
+            except DatabaseError:
                 continue
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]

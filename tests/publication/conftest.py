@@ -1,5 +1,7 @@
 """A world of orders on a real database, with a publisher."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from app.db import Database
@@ -12,11 +14,12 @@ from tests.service import FrozenClock, Template
 
 
 @pytest.fixture
-def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> World:
+def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> Iterator[World]:
     """Nothing but the first, empty release."""
     world = World(database, make_publisher(settings, database), clock, template, settings)
     world.publisher.start(clock())
-    return world
+    yield world
+    world.publisher.close()
 
 
 @pytest.fixture

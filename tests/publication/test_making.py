@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 from sqlalchemy import Connection, event, select
+from sqlalchemy.pool import QueuePool
 
 from app.main import make_publisher
 from app.orders.models import Order, TargetRow
@@ -83,6 +84,7 @@ def test_every_release_is_whole_whatever_happens_while_one_is_prepared(
         elif kind == "step":
             counts["steps"] += world.publisher.work()
         elif kind == "restart":
+            world.publisher.close()
             world.publisher = make_publisher(settings, world.database)
             world.publisher.start(world.clock())
             counts["restarts"] += 1
@@ -226,6 +228,7 @@ def test_what_a_publisher_left_that_was_killed_is_swept(
 ) -> None:
     with preparing.database.read() as session:
         assert spans.unreleased(session, 2) is not None
+    preparing.publisher.close()
     preparing.publisher = make_publisher(settings, preparing.database)
     preparing.publisher.start(preparing.clock())
     preparing.lift(preparing.held[0])
@@ -243,3 +246,15 @@ def test_a_release_that_left_nothing_but_what_it_wrote_of_urgent_is_known(world:
     world.publish()
     with world.database.read() as session:
         assert spans.unreleased(session, 1) is None
+
+
+def test_what_is_given_up_keeps_nothing_open(world: World) -> None:
+    """A reader that stays open keeps the database from tidying up behind it."""
+    world.add(blocks(*(f"a{number}.example" for number in range(40))))
+    world.publisher.release(world.clock())
+    pool = world.database.engine.pool
+    assert isinstance(pool, QueuePool)
+    while pool.checkedout() == 0:
+        assert world.publisher.work()
+    world.publisher.close()
+    assert pool.checkedout() == 0
