@@ -162,11 +162,11 @@ def test_a_name_lifted_alone_has_the_ground_of_its_own_lift(service: Service) ->
     order = service.block("a.example", "b.example")
     service.lift(order, targets=targets("a.example"), ground="wrong_block")
     service.clock.forward(HOUR)
-    service.lift(order, ground="court")
+    service.lift(order, ground="wrong_block")
 
     [lifted] = service.read("names/a.example")["lifted"]
     assert (lifted["ground"], lifted["at"]) == ("wrong_block", text_of(NOW))
-    assert service.read("names/b.example")["lifted"][0]["ground"] == "court"
+    assert service.read("names/b.example")["lifted"][0]["ground"] == "wrong_block"
 
 
 def test_an_order_that_still_holds_a_name_by_another_target_has_not_lifted_it(service: Service) -> None:

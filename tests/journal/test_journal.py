@@ -203,7 +203,7 @@ ACTS: dict[str, tuple[Callable[[Service], object], list[str]]] = {
         ["order.proposed", "order.approved", "order.lifted_in_part"],
     ),
     "plan a lift": (
-        lambda service: service.act(service.block(), "plan-lift", {"ground": "court", "reason": "x"}),
+        lambda service: service.act(service.block(), "plan-lift", {"ground": "wrong_block", "reason": "x"}),
         ["order.proposed", "order.approved", "order.lift_planned"],
     ),
     "claim": (
@@ -232,7 +232,7 @@ def test_reading_and_refused_acts_have_none(service: Service) -> None:
     service.read("orders")
     service.get("names/blocked.example", by=None)
     problem(
-        service.post(f"orders/{order['id']}/lift", {"ground": "court", "reason": "x"}, by="approver-1"),
+        service.post(f"orders/{order['id']}/lift", {"ground": "wrong_block", "reason": "x"}, by="approver-1"),
         409,
         "state_conflict",
     )

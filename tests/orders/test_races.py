@@ -23,7 +23,7 @@ RACES = 100
 """Of each of the three kinds that matter most, times PULIH_TEST_SCALE."""
 
 MIXED_RACES = 20
-LIFT = {"ground": "court", "reason": "at once"}
+LIFT = {"ground": "wrong_block", "reason": "at once"}
 REASON = {"reason": "at once"}
 
 
