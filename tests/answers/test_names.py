@@ -37,6 +37,7 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
             }
         ],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "reach": None,
     }
@@ -65,6 +66,7 @@ def test_the_public_answer_says_why_and_how_to_apply_and_no_more(service: Servic
             }
         ],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "how_to_apply": HOW_TO_APPLY,
     }
@@ -88,6 +90,7 @@ def test_a_name_that_nobody_ever_named_is_not_blocked(service: Service) -> None:
         "at": text_of(NOW),
         "holders": [],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "how_to_apply": HOW_TO_APPLY,
     }
@@ -124,9 +127,10 @@ def test_a_name_that_could_never_be_blocked_is_answered_all_the_same(service: Se
 def test_a_lifted_name_says_when_and_on_what_ground(service: Service) -> None:
     order = service.block("a.example", number="EX-1")
     service.clock.forward(HOUR)
-    service.lift(order, ground="appeal_upheld")
+    service.lift(order, ground="appeal_upheld", document="Appeal 3", by="approver-2")
 
-    lifted = {"order_number": "EX-1", "sample": False, "at": text_of(NOW + HOUR), "ground": "appeal_upheld"}
+    ending = {"at": text_of(NOW + HOUR), "ground": "appeal_upheld", "commitments": []}
+    lifted = {"order_number": "EX-1", "sample": False, **ending}
     assert service.read("names/a.example", by=None)["lifted"] == [lifted]
     assert service.read("names/a.example")["lifted"] == [{"order_id": order["id"], **lifted}]
 
@@ -193,9 +197,9 @@ def test_a_claimed_condition_is_still_left(service: Service) -> None:
 
 def test_a_planned_lift_is_told_also_to_the_public(service: Service) -> None:
     order = service.block("a.example")
-    service.act(order, "plan-lift", {"ground": "solution_indicated", "reason": "agreed", "at": text_of(NOW + DAY)})
+    service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "agreed", "at": text_of(NOW + DAY)})
 
-    planned = {"ground": "solution_indicated", "at": "2026-11-23T03:00:00.000000Z"}
+    planned = {"ground": "wrong_block", "at": "2026-11-23T03:00:00.000000Z"}
     for by in ("auditor-1", None):
         assert service.read("names/a.example", by=by)["holders"][0]["lift_planned"] == planned
 

@@ -9,9 +9,9 @@ def test_a_lift_ends_an_order_and_opens_its_names(service: Service) -> None:
     order = service.block("a.example", "*.b.example")
     assert service.zone() == ["a.example .", "b.example .", "*.b.example ."]
 
-    lifted = service.lift(order, ground="appeal_upheld", reason="the appeal was upheld")
+    lifted = service.lift(order, ground="wrong_block", reason="the wrong name")
 
-    assert (lifted["state"], lifted["ground"], lifted["ended_at"]) == ("ended", "appeal_upheld", text_of(NOW))
+    assert (lifted["state"], lifted["ground"], lifted["ended_at"]) == ("ended", "wrong_block", text_of(NOW))
     assert [block["state"] for block in lifted["blocks"]] == ["ended", "ended"]
     assert service.zone() == []
 
@@ -139,18 +139,16 @@ def test_the_lift_of_one_name_of_a_scheduled_order_means_it_never_begins(service
 def test_a_lift_is_planned_for_a_moment_and_happens_then(service: Service) -> None:
     order = service.block("a.example")
 
-    planned = service.act(
-        order, "plan-lift", {"ground": "solution_indicated", "reason": "agreed", "at": text_of(NOW + DAY)}
-    )
+    planned = service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "agreed", "at": text_of(NOW + DAY)})
 
     assert planned["state"] == "active"
-    assert planned["lift_planned"] == {"ground": "solution_indicated", "at": text_of(NOW + DAY)}
+    assert planned["lift_planned"] == {"ground": "wrong_block", "at": text_of(NOW + DAY)}
     service.clock.forward(DAY - HOUR)
     assert service.zone() == ["a.example ."]
     service.clock.forward(HOUR)
     assert service.zone() == []
     ended = service.read(f"orders/{order['id']}")
-    assert (ended["state"], ended["ground"], ended["ended_at"]) == ("ended", "solution_indicated", text_of(NOW + DAY))
+    assert (ended["state"], ended["ground"], ended["ended_at"]) == ("ended", "wrong_block", text_of(NOW + DAY))
 
 
 def test_a_planned_lift_is_carried_out_by_the_clock_with_the_moment_it_was_due(service: Service) -> None:
