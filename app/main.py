@@ -26,6 +26,8 @@ from app.errors import SettingInvalid
 from app.orders import guarding, imports_staging
 from app.orders.conditions_router import router as conditions_router
 from app.orders.imports_router import router as imports_router
+from app.orders.lifts_router import router as lifts_router
+from app.orders.reviews_router import router as reviews_router
 from app.orders.router import router as orders_router
 from app.publication import zones
 from app.publication.loop import Publishing
@@ -53,7 +55,15 @@ MAX_BODY_OCTETS = 8 * 1024 * 1024
 MAX_IMPORT_OCTETS = 64 * 1024 * 1024
 NAMES = "/api/v1/names/"
 IMPORTS = "/api/v1/imports"
-ROUTERS = (orders_router, conditions_router, imports_router, answers_router, subscribers_router)
+ROUTERS = (
+    orders_router,
+    lifts_router,
+    conditions_router,
+    reviews_router,
+    imports_router,
+    answers_router,
+    subscribers_router,
+)
 REFUSED = 2
 SWEEP_SECONDS = 300.0
 """How often the sweeper goes round; who became overdue is in the journal that much later at most."""

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         default="24h",
         description="how long a subscriber may lack a published serial before it is overdue: 24h, 7d, 30m, or hours",
     )
+    return_notice: str = Field(
+        default="24h", description="how long before a suspended block returns notice of it is given: 24h, 7d, 30m, ..."
+    )
     rebase_at: str = Field(
         default="20:00",
         description="quiet hour, HH:MM in UTC, at which layers get a new base where it is worth it; empty: at none",
@@ -107,7 +110,7 @@ class Settings(BaseSettings):
         parse_hour(text)
         return text
 
-    @field_validator("overdue_after", "rebase_settling", "rebase_keep")
+    @field_validator("overdue_after", "return_notice", "rebase_settling", "rebase_keep")
     @classmethod
     def _a_duration(cls, text: str) -> str:
         parse_duration(text)
@@ -156,6 +159,11 @@ class Settings(BaseSettings):
     def overdue(self) -> dt.timedelta:
         """How long a subscriber may lack a published serial."""
         return parse_duration(self.overdue_after)
+
+    @property
+    def notice_of_return(self) -> dt.timedelta:
+        """How long before a suspended block returns its notice is due."""
+        return parse_duration(self.return_notice)
 
     @property
     def rebase(self) -> RebaseSetting:

@@ -363,14 +363,24 @@ ACTS: dict[str, Json] = {
     "approve": {"reason": "x", "plan_hash": None},
     "reject": {"reason": "x"},
     "withdraw": {"reason": "x"},
-    "lift": {"ground": "court", "reason": "x", "targets": [{"name": "blocked.example", "match": "exact"}]},
-    "plan-lift": {"ground": "court", "reason": "x", "at": "2027-01-01T00:00:00Z"},
+    "lift": {
+        "ground": "court",
+        "reason": "x",
+        "document": "y",
+        "targets": [{"name": "blocked.example", "match": "exact"}],
+    },
+    "plan-lift": {"ground": "court", "reason": "x", "document": "y", "at": "2027-01-01T00:00:00Z"},
+    "suspend": {"reason": "x", "until": "2027-01-01T00:00:00Z"},
+    "resume": {"reason": "x"},
+    "undo": {"reason": "x", "review_due_at": "2027-01-01T00:00:00Z"},
 }
 MARKS: dict[str, Json] = {
     "claim": {"evidence": {"text": "x", "file": {"name": "y", "content": "eA=="}}},
     "verify": {"reason": "x"},
     "reject": {"reason": "x"},
     "waive": {"reason": "x", "authority": "y"},
+    "breach": {"reason": "x", "authority": "y"},
+    "commit": {"reason": "x", "due_at": "2027-01-01T00:00:00Z"},
 }
 
 

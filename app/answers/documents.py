@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.answers.names import Answer, Holder
+from app.answers.names import Answer, Holder, Suspended
 from app.answers.reach import AtIsp, Reach
 from app.orders import targets
 from app.orders.models import ConditionRow
@@ -16,6 +16,7 @@ def whole(answer: Answer) -> dict[str, Any]:
         **_state(answer),
         "holders": [_holder(holder) for holder in answer.holders],
         "exceptions": [_holder(holder) for holder in answer.exceptions],
+        "suspended": [{"order_id": row.order.uid, **_suspended(row)} for row in answer.suspended],
         "lifted": [
             {
                 "order_id": lifted.order.uid,
@@ -23,6 +24,7 @@ def whole(answer: Answer) -> dict[str, Any]:
                 "sample": lifted.order.sample,
                 "at": lifted.at,
                 "ground": lifted.ground,
+                "commitments": lifted.commitments,
             }
             for lifted in answer.lifted
         ],
@@ -35,12 +37,14 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
         **_state(answer),
         "holders": [_public_holder(holder) for holder in answer.holders],
         "exceptions": [{"order_number": holder.order.number} for holder in answer.exceptions],
+        "suspended": [_suspended(row) for row in answer.suspended],
         "lifted": [
             {
                 "order_number": lifted.order.number,
                 "sample": lifted.order.sample,
                 "at": lifted.at,
                 "ground": lifted.ground,
+                "commitments": lifted.commitments,
             }
             for lifted in answer.lifted
         ],
@@ -86,6 +90,16 @@ def _state(answer: Answer) -> dict[str, Any]:
         "name_unicode": names.display(answer.name),
         "blocked": answer.blocked,
         "at": answer.at,
+    }
+
+
+def _suspended(row: Suspended) -> dict[str, Any]:
+    return {
+        "order_number": row.order.number,
+        "sample": row.order.sample,
+        "since": row.since,
+        "until": row.until,
+        "noticed_at": row.noticed_at,
     }
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from app.journal import queries as journal
 from app.journal.events import EventType
 from app.journal.models import Event
-from app.orders import marks, targets
-from app.orders.models import ConditionRow, InForce, Order, OrderKind, OrderState, TargetRow
+from app.orders import targets, trees
+from app.orders.models import ConditionRow, Ground, InForce, Order, OrderKind, OrderState, TargetRow
 from app.orders.targets import Held
 from resolver_policy import conditions, names
 from resolver_policy.conditions import State
@@ -24,9 +24,12 @@ MARKS = (
     EventType.CONDITION_MET,
     EventType.CONDITION_REJECTED,
     EventType.CONDITION_WAIVED,
+    EventType.CONDITION_BREACHED,
 )
 
 ENDS = (EventType.ORDER_LIFTED_IN_PART, EventType.ORDER_ENDED)
+OPENINGS = (EventType.ORDER_SUSPENDED, EventType.ORDER_SUSPENSION_MOVED, EventType.ORDER_RETURN_NOTICED)
+OF_AN_ORDER_THAT_LET_GO = (*ENDS, *OPENINGS, *MARKS, EventType.CONDITION_COMMITTED, EventType.ORDER_PROPOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,35 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """An order that had let go of the name, when, and on what ground."""
+    """An order that had let go of the name, when, on what ground, and what it had left to be done."""
 
     order: Order
     at: dt.datetime
     ground: str
+    commitments: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """An order that had let go of the name for a while: since when, until when, and when notice was given of that."""
+
+    order: Order
+    since: dt.datetime
+    until: str
+    noticed_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Everything about one name at one moment: who held it, nearest first, and who had held it before."""
+    """Everything about one name at one moment: who held it, nearest first, who had let go of it for a while, and who
+    had held it before."""
 
     name: str
     at: dt.datetime
     blocked: bool
     holders: tuple[Holder, ...]
     exceptions: tuple[Holder, ...]
+    suspended: tuple[Suspended, ...]
     lifted: tuple[Lifted, ...]
 
 
@@ -67,13 +83,15 @@ def explain(session: Session, text: str, at: dt.datetime) -> Answer:
     key = names.sort_key(name)
     held = targets.cover_at(session, key, at)
     holders = [_holder(session, each, at) for each in held]
+    suspended, lifted = _gone(session, key, at, {each.order.id for each in held})
     return Answer(
         name,
         at,
         targets.decision_of(name, held) is Decision.BLOCK,
         tuple(holder for holder in holders if holder.order.kind == OrderKind.BLOCK),
         tuple(holder for holder in holders if holder.order.kind == OrderKind.EXCEPTION),
-        _lifted(session, key, at, {each.order.id for each in held}),
+        suspended,
+        lifted,
     )
 
 
@@ -95,15 +113,11 @@ def _holder(session: Session, held: Held, at: dt.datetime) -> Holder:
 
 def _left(session: Session, order: Order, events: Sequence[Event]) -> tuple[ConditionRow, ...]:
     """The conditions that were still to be met, by the marks recorded up to then."""
-    rows = marks.rows_of(session, order.id)
+    rows = trees.rows_of(session, order.id)
     if not rows:
         return ()
-    states: dict[str, str] = {row.code: State.PENDING for row in rows if row.code is not None}
-    for event in events:
-        if event.type in MARKS:
-            facts = json.loads(event.body)["facts"]
-            states[facts["code"]] = facts["state"]
-    left = conditions.judge(marks.tree_of(rows), states).left
+    states = {row.code: str(State.PENDING) for row in rows if row.code is not None} | _marked(events)
+    left = conditions.judge(trees.tree_of(rows), states).left
     return tuple(row for row in rows if row.code in left)
 
 
@@ -112,41 +126,84 @@ def _lift_planned(events: Sequence[Event]) -> dict[str, Any] | None:
     return {"ground": plans[-1]["ground"], "at": plans[-1]["at"]} if plans else None
 
 
-def _lifted(session: Session, key: str, at: dt.datetime, holding: Collection[int]) -> tuple[Lifted, ...]:
-    """Orders that had covered the name and had let go of it wholly, latest first."""
+def _marked(events: Sequence[Event]) -> dict[str, str]:
+    """The state of each condition that the events speak of; a proposal that undoes a lift begins with its states."""
+    states: dict[str, str] = {}
+    for event in events:
+        facts = json.loads(event.body)["facts"]
+        if event.type == EventType.ORDER_PROPOSED:
+            states |= facts.get("condition_states", {})
+        elif event.type in MARKS:
+            states[facts["code"]] = facts["state"]
+    return states
+
+
+def _gone(
+    session: Session, key: str, at: dt.datetime, holding: Collection[int]
+) -> tuple[tuple[Suspended, ...], tuple[Lifted, ...]]:
+    """Orders that had covered the name and had let go of it, for a while or wholly, latest first.
+
+    An order that had begun, does not hold the name, has not ended and has not released it is suspended.
+    """
     query = (
         select(Order, TargetRow, InForce)
         .join(TargetRow, TargetRow.order_id == Order.id)
         .join(InForce, InForce.order_id == Order.id)
         .where(targets.covers(key), Order.kind == OrderKind.BLOCK, InForce.began_at <= at, Order.id.not_in(holding))
     )
+    open_: dict[int, tuple[Order, dt.datetime]] = {}
     gone: dict[int, tuple[Order, TargetRow, dt.datetime]] = {}
     for order, target, interval in session.execute(query):
-        ends = [moment for moment in (target.released_at, interval.ended_at) if moment is not None and moment <= at]
-        if not ends or min(ends) < interval.began_at:
-            continue
-        if order.id not in gone or gone[order.id][2] < min(ends):
+        ends = [moment for moment in (target.released_at, order.ended_at) if moment is not None and moment <= at]
+        if not ends:
+            assert interval.ended_at is not None
+            open_[order.id] = order, max(interval.ended_at, open_.get(order.id, (order, interval.ended_at))[1])
+        elif min(ends) >= interval.began_at and (order.id not in gone or gone[order.id][2] < min(ends)):
             gone[order.id] = order, target, min(ends)
-    grounds = _grounds(session, gone, at)
-    lifted = [
-        Lifted(order, end, _ground(grounds.get(order.id, ()), order, target)) for order, target, end in gone.values()
-    ]
-    return tuple(sorted(lifted, key=lambda row: row.at, reverse=True))
+    events = _events(session, {*open_, *gone}, at)
+    suspended = (_suspended(order, since, events[order.id]) for order, since in open_.values())
+    lifted = (_lifted(order, target, end, events[order.id]) for order, target, end in gone.values())
+    return (
+        tuple(sorted(suspended, key=lambda row: row.since, reverse=True)),
+        tuple(sorted(lifted, key=lambda row: row.at, reverse=True)),
+    )
 
 
-def _grounds(session: Session, order_ids: Collection[int], at: dt.datetime) -> Mapping[int | None, list[Event]]:
-    """The events that let go of something, of all these orders in one query, oldest first."""
+def _events(session: Session, order_ids: Collection[int], at: dt.datetime) -> Mapping[int | None, list[Event]]:
+    """What answers tell of orders that let go of something, of all of them in one query, oldest first."""
     found: dict[int | None, list[Event]] = {}
-    for event in journal.of_orders(session, order_ids, until=at, types=ENDS) if order_ids else ():
+    for event in journal.of_orders(session, order_ids, until=at, types=OF_AN_ORDER_THAT_LET_GO) if order_ids else ():
         found.setdefault(event.order_id, []).append(event)
     return found
+
+
+def _suspended(order: Order, since: dt.datetime, events: Sequence[Event]) -> Suspended:
+    """How long an order lets go, as it had been recorded by then; notice of an end that was moved since is none."""
+    openings = [event for event in events if event.type in OPENINGS]
+    noticed = openings[-1].type == EventType.ORDER_RETURN_NOTICED
+    until = json.loads(openings[-1].body)["facts"]["until"]
+    return Suspended(order, since, until, openings[-1].recorded_at if noticed else None)
+
+
+def _lifted(order: Order, target: TargetRow, at: dt.datetime, events: Sequence[Event]) -> Lifted:
+    ground = _ground(events, order, target)
+    dates = [json.loads(event.body)["facts"] for event in events if event.type == EventType.CONDITION_COMMITTED]
+    if ground != Ground.SOLUTION_INDICATED or order.ended_at != at:
+        return Lifted(order, at, ground, ())
+    states = _marked(events)
+    latest = {facts["code"]: facts["due_at"] for facts in dates}
+    commitments = (
+        {"code": code, "due_at": due_at, "state": states.get(code, State.PENDING)} for code, due_at in latest.items()
+    )
+    return Lifted(order, at, ground, tuple(commitments))
 
 
 def _ground(events: Sequence[Event], order: Order, target: TargetRow) -> str:
     """On what ground a target was let go of, as it had been recorded by then."""
     released = {"name": names.from_key(target.key), "match": str(targets.MATCHES[target.match])}
     for event in events:
-        facts = json.loads(event.body)["facts"]
-        if event.type == EventType.ORDER_ENDED or released in facts["targets"]:
-            return str(facts["ground"])
+        if event.type in ENDS:
+            facts = json.loads(event.body)["facts"]
+            if event.type == EventType.ORDER_ENDED or released in facts["targets"]:
+                return str(facts["ground"])
     raise LookupError(f"order {order.uid} let go of {target.key}, and no event says why")

@@ -14,10 +14,10 @@ from app.errors import Forbidden
 from app.journal.actor import Actor, Role
 from app.journal.moment import moment
 from app.orders import decide as deciding
-from app.orders import documents, guarding, lift, plan, propose, queries
+from app.orders import documents, guarding, plan, propose, queries
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
-from app.orders.schemas import Decide, Lift, Withdraw
+from app.orders.schemas import Decide, Withdraw
 
 STATES = [state.value for state in OrderState if state is not OrderState.IMPORTING]
 READERS = (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)
@@ -42,7 +42,7 @@ def order() -> None:
 def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) -> None:
     """All orders, oldest first."""
     with open_database().read() as session:
-        _reader(session, token_file)
+        reader(session, token_file)
         found = queries.orders(session, queries.OrderFilter(state=state), after=0, limit=100_000)
         summaries = [documents.order_summary(each) for each in found]
     if as_json:
@@ -59,7 +59,7 @@ def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) ->
 def show(number: str, token_file: Path | None) -> None:
     """One order with its names and conditions, as JSON."""
     with open_database().read() as session:
-        _reader(session, token_file)
+        reader(session, token_file)
         print_json(documents.order_document(session, queries.order_by_number_or_uid(session, number)))
 
 
@@ -69,9 +69,9 @@ def show(number: str, token_file: Path | None) -> None:
 def show_plan(number: str, token_file: Path | None) -> None:
     """What approving an order would do, as JSON; its plan_hash binds an approval to it."""
     with open_database().read() as session:
-        _reader(session, token_file)
+        reader(session, token_file)
         found = queries.order_by_number_or_uid(session, number)
-        print_json(plan.document(plan.make(session, found, guard=_guard()), utc_now()))
+        print_json(plan.document(plan.make(session, found, guard=load_guard()), utc_now()))
 
 
 @order.command()
@@ -82,7 +82,7 @@ def show_plan(number: str, token_file: Path | None) -> None:
 def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | None) -> None:
     """Put a proposal in force. Not for whoever proposed it."""
     command = Decide(reason=reason, plan_hash=plan_hash)
-    guard, prepared = _guard(), None
+    guard, prepared = load_guard(), None
     if plan_hash is not None:
         database = open_database()
         with database.read() as session:
@@ -90,7 +90,7 @@ def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | 
             uid = queries.order_by_number_or_uid(session, number).uid
         prepared = deciding.prepare(database, uid, guard=guard)
     approving = partial(deciding.approve, guard=guard, prepared=prepared)
-    _act(
+    act(
         number,
         token_file,
         (Role.APPROVER,),
@@ -105,7 +105,7 @@ def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | 
 def reject(number: str, reason: str, token_file: Path | None) -> None:
     """Refuse a proposal, for good. Not for whoever proposed it."""
     command = Decide(reason=reason)
-    _act(
+    act(
         number,
         token_file,
         (Role.APPROVER,),
@@ -121,7 +121,7 @@ def withdraw(number: str, reason: str, token_file: Path | None) -> None:
     """Take your own proposal back."""
     command = Withdraw(reason=reason)
     roles = (Role.OPERATOR, Role.APPROVER)
-    _act(
+    act(
         number,
         token_file,
         roles,
@@ -129,37 +129,22 @@ def withdraw(number: str, reason: str, token_file: Path | None) -> None:
     )
 
 
-@order.command("lift")
-@click.argument("number")
-@click.option(
-    "--ground",
-    type=click.Choice(["solution_indicated", "appeal_upheld", "wrong_block", "court"]),
-    required=True,
-    help="Why the block ends.",
-)
-@reason_option
-@token_option
-def lift_order(number: str, ground: str, reason: str, token_file: Path | None) -> None:
-    """Lift an order now, with everything it holds."""
-    command = Lift.model_validate({"ground": ground, "reason": reason})
-    _act(
-        number,
-        token_file,
-        (Role.APPROVER,),
-        lambda session, actor, found, now: lift.lift(session, actor, found, command, now),
-    )
-
-
-def _act(number: str, token_file: Path | None, roles: tuple[Role, ...], act: Act) -> None:
+def act(number: str, token_file: Path | None, roles: tuple[Role, ...], do: Act) -> None:
     """Do one act in one transaction and print the order's new state."""
     with open_database().write() as session:
         actor = _allowed(session, token_file, roles)
-        done = act(session, actor, queries.order_by_number_or_uid(session, number), moment(session, utc_now))
+        done = do(session, actor, queries.order_by_number_or_uid(session, number), moment(session, utc_now))
         line = f"{done.number or done.uid}: {done.state}" + (f" ({done.ground})" if done.ground else "")
     click.echo(line)
 
 
-def _reader(session: Session, token_file: Path | None) -> Actor:
+def acting_approver(session: Session, token_file: Path | None) -> Actor:
+    """Whoever decides; raises Forbidden for another role."""
+    return _allowed(session, token_file, (Role.APPROVER,))
+
+
+def reader(session: Session, token_file: Path | None) -> Actor:
+    """Whoever may read orders; raises Forbidden for another role."""
     return _allowed(session, token_file, READERS)
 
 
@@ -170,5 +155,6 @@ def _allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...])
     return actor
 
 
-def _guard() -> Guard:
+def load_guard() -> Guard:
+    """The guard of this installation."""
     return guarding.load(settings().zone_settings)

@@ -142,6 +142,11 @@ def _lines(answer: Answer) -> list[str]:
         if holder.lift_planned is not None:
             lines.append(f"    lift planned: {holder.lift_planned['at'] or 'moment not chosen yet'}")
     lines += [f"  kept open by {_called(holder.order)}" for holder in answer.exceptions]
+    for row in answer.suspended:
+        notice = "" if row.noticed_at is None else f", notice given {row.noticed_at:%Y-%m-%d %H:%M %Z}"
+        lines.append(
+            f"  open until {row.until} (suspended since {row.since:%Y-%m-%d %H:%M %Z}: {_called(row.order)}{notice})"
+        )
     for gone in answer.lifted:
         lines.append(f"  lifted {gone.at:%Y-%m-%d %H:%M %Z}: {gone.ground} ({_called(gone.order)})")
     return lines

@@ -1,4 +1,5 @@
-"""Acts that fall due: orders that begin, planned lifts, expiries; also those that fell due while nothing ran."""
+"""Acts that fall due, also those that fell due while nothing ran: orders that begin, planned lifts, expiries, returns
+of suspended blocks, commitments that were not kept."""
 
 import datetime as dt
 import logging
@@ -12,7 +13,7 @@ from app.journal.actor import CLOCK
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.moment import moment
-from app.orders import states
+from app.orders import commitments, states, suspend
 from app.orders.models import Ground, Order, OrderState
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,9 @@ def act(session: Session, order: Order, now: dt.datetime) -> bool:
     ending = _due_ending(order, now)
     if ending is not None:
         ground, due_at = ending
-        states.end(session, CLOCK, order, ground, now, facts=states.planned_facts(due_at))
+        decided_by_id = order.lift_planned_by_id if due_at == order.lift_planned_at else None
+        facts = states.planned_facts(due_at)
+        states.end(session, CLOCK, order, ground, now, facts=facts, decided_by_id=decided_by_id)
         return True
     if order.state == OrderState.SCHEDULED and order.effective_at is not None and order.effective_at <= now:
         facts = {"order": order.uid, **states.planned_facts(order.effective_at)}
@@ -34,7 +37,7 @@ def act(session: Session, order: Order, now: dt.datetime) -> bool:
         states.begin(session, order, now)
         append(session, CLOCK, Entry(EventType.ORDER_ACTIVATED, facts, order.id), now)
         return True
-    return False
+    return suspend.act(session, order, now) or commitments.act(session, order, now)
 
 
 def run_due(session: Session, clock: Clock) -> int:
@@ -51,7 +54,7 @@ def run_due(session: Session, clock: Clock) -> int:
 
 
 def _due_ending(order: Order, now: dt.datetime) -> tuple[Ground, dt.datetime] | None:
-    if order.state not in {OrderState.SCHEDULED, OrderState.ACTIVE}:
+    if order.state not in states.STANDING:
         return None
     endings = [
         (Ground(order.lift_ground or Ground.SOLUTION_INDICATED), order.lift_planned_at),

@@ -7,12 +7,12 @@ from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, PLATFORM, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import documents, marks, queries
+from app.orders import commitments, documents, marks, queries
 from app.orders.models import ConditionRow
-from app.orders.schemas import Claim, Mark, Waive
+from app.orders.schemas import Claim, Commit, Mark, Waive
 
 router = APIRouter(prefix="/api/v1/conditions", tags=["conditions"], route_class=IdempotentRoute)
 
@@ -26,9 +26,15 @@ def list_conditions(
     actor: Reader,
     session: SessionDep,
     page: PageDep,
+    now: NowDep,
+    *,
     order: Annotated[str | None, Query(max_length=60)] = None,
+    overdue: Annotated[bool, Query(description="only commitments that were not kept by their date")] = False,
 ) -> dict[str, Any]:
-    found = queries.conditions(session, actor, order_uid=order, after=page.after, limit=page.limit + 1)
+    overdue_at = now if overdue else None
+    found = queries.conditions(
+        session, actor, order_uid=order, overdue_at=overdue_at, after=page.after, limit=page.limit + 1
+    )
     return page.answer([documents.marked_document(session, row) for row in found], [row.id for row in found])
 
 
@@ -91,6 +97,34 @@ def waive_condition(
 ) -> dict[str, Any]:
     row = _locked(session, actor, uid, version)
     return _answer(session, marks.waive(session, actor, row, command, moment(session, clock)), response)
+
+
+@router.post("/{uid}/breach", summary="Say that what was met no longer is; after a lift it opens a review")
+def breach_condition(
+    uid: str,
+    command: Waive,
+    actor: Approver,
+    session: SessionDep,
+    clock: ClockDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, marks.breach(session, actor, row, command, moment(session, clock)), response)
+
+
+@router.post("/{uid}/commit", summary="Give a commitment of an early lift another date")
+def move_commitment(
+    uid: str,
+    command: Commit,
+    actor: Approver,
+    session: SessionDep,
+    clock: ClockDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = _locked(session, actor, uid, version)
+    return _answer(session, commitments.move(session, actor, row, command, moment(session, clock)), response)
 
 
 def _locked(session: Session, actor: Actor, uid: str, version: VersionDep) -> ConditionRow:

@@ -13,7 +13,7 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.models import Event, JournalHead
-from app.orders import plan, propose, queries, states, targets
+from app.orders import plan, propose, queries, states, targets, undo
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
 from app.orders.plan import Plan
@@ -43,6 +43,7 @@ def approve(
     """
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
+    undo.refuse_if_overtaken(session, order)
     _check_plan(session, order, command, guard, prepared)
     states.revise(order)
     order.decided_at = now

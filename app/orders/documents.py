@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.orders import marks, targets
-from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, TargetRow
+from app.orders import slips, targets, trees
+from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, OrderState, TargetRow
 from resolver_policy import names
 from resolver_policy.conditions import Group, Leaf, Tree
 
@@ -17,7 +17,7 @@ BLOCKS_SHOWN = 1_000
 
 def order_document(session: Session, order: Order) -> dict[str, Any]:
     """An order with its blocks (the first 1,000) and its conditions."""
-    rows = marks.rows_of(session, order.id)
+    rows = trees.rows_of(session, order.id)
     blocks = list(
         session.scalars(select(TargetRow).where(targets.of_order(order.id)).order_by(TargetRow.id).limit(BLOCKS_SHOWN))
     )
@@ -26,7 +26,9 @@ def order_document(session: Session, order: Order) -> dict[str, Any]:
         "blocks": [block_document(order, block) for block in blocks],
         "blocks_left_out": order.targets_count - len(blocks),
         "conditions": [condition_document(row, rows) for row in rows if row.op == LEAF],
-        "condition_tree": tree_document(marks.tree_of(rows)) if rows else None,
+        "condition_tree": tree_document(trees.tree_of(rows)) if rows else None,
+        "slips": slips.of(session, order),
+        "undoes_id": None if order.undoes_id is None else session.get_one(Order, order.undoes_id).uid,
     }
 
 
@@ -57,8 +59,10 @@ def order_summary(order: Order) -> dict[str, Any]:
         "lift_planned": None
         if order.lift_ground is None
         else {"ground": order.lift_ground, "at": order.lift_planned_at},
+        "suspended_until": order.suspended_until,
         "ended_at": order.ended_at,
         "ground": order.ground,
+        "document": order.lift_document if order.state == OrderState.ENDED else None,
     }
 
 
@@ -85,6 +89,7 @@ def condition_document(row: ConditionRow, rows: Sequence[ConditionRow]) -> dict[
         "gating": row.gating,
         "kind": row.kind,
         "state": row.state,
+        "commitment_due_at": row.commitment_due_at,
         "version": row.version,
     }
 
@@ -94,7 +99,7 @@ def marked_document(session: Session, row: ConditionRow) -> dict[str, Any]:
     order = session.get_one(Order, row.order_id)
     evidence = session.scalars(select(Evidence).where(Evidence.condition_id == row.id).order_by(Evidence.id))
     return {
-        **condition_document(row, marks.rows_of(session, row.order_id)),
+        **condition_document(row, trees.rows_of(session, row.order_id)),
         "evidence": [evidence_document(item) for item in evidence],
         "order": {"id": order.uid, "number": order.number, "state": order.state, "ground": order.ground},
     }

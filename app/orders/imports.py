@@ -13,7 +13,7 @@ from app.errors import Conflict, Fault, Unprocessable
 from app.journal.actor import Actor
 from app.journal.merkle import MerkleRoot
 from app.orders import imports_staging as staging
-from app.orders import plan, propose, targets
+from app.orders import plan, propose, states, targets
 from app.orders.guarding import Guard
 from app.orders.imports_judging import Progress, Setting, read, to_be_stored
 from app.orders.imports_lines import Lines
@@ -27,7 +27,7 @@ REFUSED_SHOWN = 10_000
 OTHERS_SHOWN = 1_000
 FAULTS_SHOWN = 1_000
 
-HOLDING = (OrderState.PROPOSED, OrderState.SCHEDULED, OrderState.ACTIVE)
+HOLDING = (OrderState.PROPOSED, *states.STANDING)
 """States in which an order that has the list's number already may hold its names."""
 
 
@@ -119,7 +119,7 @@ def import_list(
 
 def _standing(session: Session, command: OrderIn) -> Order | None:
     """The order in force or on its way there that has the number of the list."""
-    query = select(Order).where(Order.number == command.number, Order.state.in_(HOLDING))
+    query = select(Order).where(Order.number == command.number, Order.state.in_(HOLDING), Order.undoes_id.is_(None))
     return session.scalars(query).one_or_none()
 
 

@@ -10,41 +10,55 @@ from app.errors import Conflict, Fault, NotFound, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
-from app.orders import states, targets, touched
-from app.orders.models import Ground, Order, OrderState, TargetRow
+from app.orders import grounds, incidents, states, targets, touched
+from app.orders.models import Ground, Order, TargetRow
 from app.orders.schemas import Lift, PlanLift, TargetIn
 from resolver_policy import names
 from resolver_policy.errors import PolicyError
-
-LIFTABLE = (OrderState.SCHEDULED, OrderState.ACTIVE)
 
 
 def lift(session: Session, actor: Actor, order: Order, command: Lift, now: dt.datetime) -> Order:
     """End an order, or release the named targets; when none is left, the order ends.
 
-    Raises Conflict where the order is not in force or a target has been released before, NotFound for a target that
-    the order does not have.
+    Raises Conflict where the order has not been approved, has ended, or a target has been released before, NotFound
+    for a target that the order does not have, and what the ground's own rules say (`grounds`).
     """
-    states.require_state(order, *LIFTABLE)
+    states.require_state(order, *states.STANDING)
     ground = Ground(command.ground)
-    if command.targets is None:
-        states.end(session, actor, order, ground, now, facts={"reason": command.reason})
-        session.flush()
-        return order
-    released = _release(session, order, command.targets, now)
-    if not _holds_anything(session, order):
-        states.end(session, actor, order, ground, now, facts={"reason": command.reason, "targets": released})
+    grounds.check(actor, order, command)
+    facts: dict[str, object] = {"reason": command.reason}
+    if command.document is not None:
+        facts["document"] = command.document
+    released: list[dict[str, str]] = []
+    if command.targets is not None:
+        released = facts["targets"] = _release(session, order, command.targets, now)
+    ends = not released or not _holds_anything(session, order)
+    grounds.commit(session, actor, order, command, now, all_of_it=ends)
+    if ends:
+        order.lift_document = command.document
+        states.end(session, actor, order, ground, now, facts=facts)
     else:
-        states.revise(order)
-        facts = {"order": order.uid, "ground": str(ground), "reason": command.reason, "targets": released}
-        append(session, actor, Entry(EventType.ORDER_LIFTED_IN_PART, facts, order.id), now)
+        _lift_in_part(session, actor, order, ground, facts, now)
     session.flush()
     return order
 
 
+def _lift_in_part(
+    session: Session, actor: Actor, order: Order, ground: Ground, facts: dict[str, object], now: dt.datetime
+) -> None:
+    states.revise(order)
+    released = facts["targets"]
+    assert isinstance(released, list)
+    if ground == Ground.WRONG_BLOCK:
+        incidents.record(session, actor, order, len(released), facts["reason"], now)
+    known = {"order": order.uid, "ground": str(ground)}
+    append(session, actor, Entry(EventType.ORDER_LIFTED_IN_PART, {**known, **facts}, order.id), now)
+
+
 def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, now: dt.datetime) -> Order:
     """Plan a lift at a moment, or at one not chosen yet; planning again moves it, and the journal keeps the slip."""
-    states.require_state(order, *LIFTABLE)
+    states.require_state(order, *states.STANDING)
+    grounds.check(actor, order, command)
     if command.at is not None and command.at <= now:
         fault = Fault("planned_in_the_past", command.at.isoformat(), "/at")
         raise Unprocessable("that moment has passed: lift it now instead", faults=(fault,))
@@ -52,15 +66,20 @@ def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, n
     slipped_from = {"ground": order.lift_ground, "at": _written(order.lift_planned_at)}
     order.lift_ground = command.ground
     order.lift_planned_at = command.at
+    order.lift_planned_by_id = actor.principal_id
+    order.lift_document = command.document
     order.due_at = states.next_due(order)
-    facts = {
+    facts: dict[str, object] = {
         "order": order.uid,
         "ground": str(command.ground),
         "reason": command.reason,
         "at": _written(command.at),
         "before": slipped_from if slipped_from["ground"] else None,
     }
+    if command.document is not None:
+        facts["document"] = command.document
     append(session, actor, Entry(EventType.ORDER_LIFT_PLANNED, facts, order.id), now)
+    grounds.commit(session, actor, order, command, now, all_of_it=command.at is not None)
     session.flush()
     return order
 

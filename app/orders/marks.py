@@ -1,10 +1,13 @@
-"""Marks on conditions: claimed, met, rejected, waived. The mark that completes a tree lifts the block at once."""
+"""Marks on conditions: claimed, met, rejected, waived, breached.
+
+The mark that completes a tree lifts the block at once, also one that is suspended. After a lift that rests on
+conditions marks go on: commitments are still to be kept, and a breach opens a review.
+"""
 
 import base64
 import datetime as dt
 import hashlib
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
@@ -12,13 +15,14 @@ from app.errors import Conflict, Fault, TooLarge, Unprocessable
 from app.journal.actor import Actor
 from app.journal.append import Entry, Facts, append
 from app.journal.events import EventType
-from app.orders import states
-from app.orders.models import LEAF, ConditionRow, Evidence, Ground, Order, OrderState
+from app.orders import commitments, reviews, states, trees
+from app.orders.models import ConditionRow, Evidence, Ground, Order, OrderState, ReviewCause
 from app.orders.schemas import MAX_EVIDENCE_OCTETS, Claim, EvidenceIn, Mark, Waive
 from resolver_policy import conditions
 from resolver_policy.conditions import State
 
-DECIDED = (OrderState.SCHEDULED, OrderState.ACTIVE)
+RESTS_ON_CONDITIONS = (Ground.CONDITIONS_MET, Ground.SOLUTION_INDICATED)
+"""Grounds of a lift after which its conditions still matter."""
 
 
 def claim(session: Session, actor: Actor, condition: ConditionRow, command: Claim, now: dt.datetime) -> ConditionRow:
@@ -62,37 +66,36 @@ def waive(session: Session, actor: Actor, condition: ConditionRow, command: Waiv
     return condition
 
 
-def tree_of(rows: list[ConditionRow]) -> conditions.Tree:
-    """The condition tree that an order's rows store."""
-    return conditions.unflatten(
-        conditions.Row(row.position, row.parent_position, _leaf(row) if row.op == LEAF else row.op) for row in rows
-    )
-
-
-def rows_of(session: Session, order_id: int) -> list[ConditionRow]:
-    """All nodes of an order's tree, in its order; none where the order has no conditions."""
-    query = select(ConditionRow).where(ConditionRow.order_id == order_id).order_by(ConditionRow.position)
-    return list(session.scalars(query))
-
-
-def leaf_states(rows: list[ConditionRow]) -> dict[str, str]:
-    """The state of each leaf, by its code."""
-    return {row.code: row.state for row in rows if row.code is not None and row.state is not None}
+def breach(session: Session, actor: Actor, condition: ConditionRow, command: Waive, now: dt.datetime) -> ConditionRow:
+    """Say that a condition which was met no longer is. It blocks nothing again: after a lift it opens a review."""
+    order = _order(session, condition, State.MET)
+    condition.state = State.BREACHED
+    facts = {"reason": command.reason, "authority": command.authority}
+    _record(session, actor, EventType.CONDITION_BREACHED, order, condition, facts, now)
+    if order.state == OrderState.ENDED:
+        opening = reviews.Opening(ReviewCause.BREACH, reason=command.reason)
+        reviews.open_review(session, actor, order, condition, opening, now)
+        commitments.look(session, order)
+    return condition
 
 
 def _lift_when_satisfied(session: Session, actor: Actor, order: Order, now: dt.datetime) -> None:
+    if order.state == OrderState.ENDED:
+        commitments.look(session, order)
+        return
     session.flush()
-    rows = rows_of(session, order.id)
-    verdict = conditions.judge(tree_of(rows), leaf_states(rows))
+    rows = trees.rows_of(session, order.id)
+    verdict = conditions.judge(trees.tree_of(rows), trees.leaf_states(rows))
     if verdict.satisfied:
         states.end(session, actor, order, Ground.CONDITIONS_MET, now, facts={"because": list(verdict.because)})
         session.flush()
 
 
 def _order(session: Session, condition: ConditionRow, *allowed: State) -> Order:
-    """The order of a condition, locked; raises Conflict where it is not in force or the mark makes no sense."""
+    """The order of a condition, locked; raises Conflict where neither the order nor the condition takes the mark."""
     order = session.get_one(Order, condition.order_id, with_for_update=True)
-    states.require_state(order, *DECIDED)
+    if order.state != OrderState.ENDED or order.ground not in RESTS_ON_CONDITIONS:
+        states.require_state(order, *states.STANDING)
     if condition.state not in allowed:
         wanted = " or ".join(allowed)
         raise Conflict(f"condition {condition.code} is {condition.state}; this needs one that is {wanted}")
@@ -128,17 +131,6 @@ def evidence_digest(text: str | None, content: bytes | None) -> bytes:
     parts = [part for part in (None if text is None else text.encode(), content) if part is not None]
     digests = [hashlib.sha256(part).digest() for part in parts]
     return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
-
-
-def _leaf(row: ConditionRow) -> conditions.Leaf:
-    assert row.code is not None
-    assert row.text_id is not None
-    assert row.text_en is not None
-    assert row.responsible_party is not None
-    assert row.kind is not None
-    return conditions.Leaf(
-        row.code, conditions.Text(row.text_id, row.text_en), row.responsible_party, bool(row.gating), row.kind
-    )
 
 
 def _record(

@@ -38,6 +38,7 @@ class OrderState(StrEnum):
     REJECTED = "rejected"
     SCHEDULED = "scheduled"
     ACTIVE = "active"
+    SUSPENDED = "suspended"
     ENDED = "ended"
 
 
@@ -52,10 +53,26 @@ class Ground(StrEnum):
     COURT = "court"
 
 
+class ReviewCause(StrEnum):
+    """What a lift left to be looked at."""
+
+    BREACH = "breach"
+    COMMITMENT_OVERDUE = "commitment_overdue"
+
+
+class ReviewDecision(StrEnum):
+    """What became of it. None of them blocks: a new order is proposed, and another person approves it."""
+
+    NO_ACTION = "no_action"
+    REMEDIED = "remedied"
+    NEW_ORDER = "new_order"
+
+
 class Order(Base):
     """A legal decision. What was proposed never changes (a trigger refuses it); what was decided is added.
 
-    `published` says whether the newest release counts it as in force.
+    `published` says whether the newest release counts it as in force. `undoes_id` is the order whose lift a proposal
+    would undo: both are the same legal order, so they share its number. `ended_by_id` is who decided the lift.
     """
 
     __tablename__ = "orders"
@@ -63,18 +80,29 @@ class Order(Base):
         CheckConstraint("approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name="four_eyes"),
         CheckConstraint("rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name="rejected_by_another"),
         CheckConstraint(
-            "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",
+            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL",
             name="approved_by_somebody",
         ),
         CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name="ended_on_a_ground"),
+        CheckConstraint("(state = 'suspended') = (suspended_until IS NOT NULL)", name="suspended_until_a_moment"),
+        CheckConstraint(
+            "state <> 'ended' OR ground NOT IN ('court','appeal_upheld') OR lift_document IS NOT NULL",
+            name="ended_by_a_document",
+        ),
+        CheckConstraint(
+            "state <> 'ended' OR ground <> 'appeal_upheld' OR (ended_by_id IS NOT NULL"
+            " AND ended_by_id <> approved_by_id AND ended_by_id <> proposed_by_id)",
+            name="appeal_by_another",
+        ),
         CheckConstraint("number IS NOT NULL OR (sample AND number_note IS NOT NULL)", name="numbered"),
         Index(
             "uq_orders_number",
             "number",
             unique=True,
-            sqlite_where=text("state NOT IN ('withdrawn','rejected','importing')"),
-            postgresql_where=text("state NOT IN ('withdrawn','rejected','importing')"),
+            sqlite_where=text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
+            postgresql_where=text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
         ),
+        Index("ix_orders_undoes_id", "undoes_id"),
         Index("ix_orders_due_at", "due_at"),
     )
 
@@ -103,13 +131,20 @@ class Order(Base):
     targets_root: Mapped[bytes] = mapped_column(LargeBinary(32))
     proposed_at: Mapped[dt.datetime]
     proposed_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
+    undoes_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
 
     decided_at: Mapped[dt.datetime | None]
     approved_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     lift_ground: Mapped[str | None] = mapped_column(Text)
     lift_planned_at: Mapped[dt.datetime | None]
+    lift_planned_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    lift_document: Mapped[str | None] = mapped_column(Text)
+    suspended_until: Mapped[dt.datetime | None]
+    notice_due_at: Mapped[dt.datetime | None]
+    end_proposed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ended_at: Mapped[dt.datetime | None]
+    ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ground: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[dt.datetime | None]
     published: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -162,7 +197,10 @@ class Touched(Base):
 
 
 class ConditionRow(Base):
-    """A node of an order's condition tree: a combinator (`all_of`, `any_of`) or a leaf with a state."""
+    """A node of an order's condition tree: a combinator (`all_of`, `any_of`) or a leaf with a state.
+
+    `commitment_due_at` is the date by which a condition that was not met is to be met after an early lift.
+    """
 
     __tablename__ = "conditions"
     __table_args__ = (
@@ -189,6 +227,7 @@ class ConditionRow(Base):
     gating: Mapped[bool | None]
     kind: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str | None] = mapped_column(Text)
+    commitment_due_at: Mapped[dt.datetime | None]
     claimed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     verified_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
 
@@ -209,3 +248,53 @@ class Evidence(Base):
     text: Mapped[str | None] = mapped_column(Text)
     file_name: Mapped[str | None] = mapped_column(Text)
     file_content: Mapped[bytes | None]
+
+
+class Review(Base):
+    """A question that a lift left behind, for a person to answer: a breach, or a commitment that was not kept.
+
+    `missed_at` is the date of such a commitment. A review blocks nothing, whatever is decided.
+    """
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        CheckConstraint("closed_by_id IS NULL OR closed_by_id <> opened_by_id", name="four_eyes"),
+        CheckConstraint(
+            "(closed_at IS NULL) = (decision IS NULL) AND (closed_at IS NULL) = (closed_by_id IS NULL)",
+            name="closed_by_a_decision",
+        ),
+        Index("ix_reviews_order_id", "order_id"),
+        Index("ix_reviews_condition_id", "condition_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(Text, unique=True)
+    version: Mapped[int]
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    condition_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
+    cause: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    missed_at: Mapped[dt.datetime | None]
+    opened_at: Mapped[dt.datetime]
+    opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    closed_at: Mapped[dt.datetime | None]
+    closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    decision: Mapped[str | None] = mapped_column(Text)
+    decision_reason: Mapped[str | None] = mapped_column(Text)
+    new_order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
+
+
+class Incident(Base):
+    """A block that was wrong: what it held and for how long, and who put it right. It is never changed."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (Index("ix_incidents_order_id", "order_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(Text, unique=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    recorded_at: Mapped[dt.datetime]
+    recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    reason: Mapped[str | None] = mapped_column(Text)
+    names: Mapped[int]
+    blocked_since: Mapped[dt.datetime | None]

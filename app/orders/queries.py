@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.journal.actor import Actor, Role
-from app.orders.models import LEAF, ConditionRow, Order, OrderState, TargetRow
+from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState, TargetRow
+from resolver_policy.conditions import SATISFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ def order_by_uid(session: Session, uid: str, *, lock: bool = False) -> Order:
 
 
 def order_by_number_or_uid(session: Session, text: str) -> Order:
-    """The order with this number or id, the living one where a withdrawn one had the same number."""
+    """The order with this number or id: the living one where a withdrawn one had the same number, and the order
+    itself rather than one that would undo its lift."""
     query = select(Order).where(or_(Order.number == text, Order.uid == text), Order.state != OrderState.IMPORTING)
-    order = session.scalars(query.order_by(Order.id.desc()).limit(1)).one_or_none()
+    order = session.scalars(query.order_by(Order.undoes_id.is_not(None), Order.id.desc()).limit(1)).one_or_none()
     if order is None:
         raise NotFound(f"there is no order {text[:60]}")
     return order
@@ -65,12 +67,28 @@ def condition_by_uid(session: Session, actor: Actor, uid: str, *, lock: bool = F
 
 
 def conditions(
-    session: Session, actor: Actor, *, order_uid: str | None, after: int, limit: int
+    session: Session,
+    actor: Actor,
+    *,
+    order_uid: str | None,
+    overdue_at: dt.datetime | None = None,
+    after: int,
+    limit: int,
 ) -> Sequence[ConditionRow]:
-    """Conditions behind the one with database id `after`; a platform sees its own only."""
+    """Conditions behind the one with database id `after`; a platform sees its own only.
+
+    With `overdue_at`, those alone that an early lift left as commitments and that were not kept by then.
+    """
     query = _visible_conditions(actor).where(ConditionRow.id > after).order_by(ConditionRow.id).limit(limit)
     if order_uid is not None:
         query = query.where(Order.uid == order_uid)
+    if overdue_at is not None:
+        query = query.where(
+            Order.state == OrderState.ENDED,
+            Order.ground == Ground.SOLUTION_INDICATED,
+            ConditionRow.commitment_due_at <= overdue_at,
+            ConditionRow.state.not_in(SATISFIED),
+        )
     return session.scalars(query).all()
 
 

@@ -11,11 +11,11 @@ from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, Version
 from app.errors import NotFound
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import decide, documents, lift, plan, propose, queries, sops
+from app.orders import decide, documents, plan, propose, queries, sops
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
-from app.orders.schemas import Decide, Lift, Moment, PlanLift, ProposeOrder, Withdraw
+from app.orders.schemas import Decide, Moment, ProposeOrder, Withdraw
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
 
@@ -130,38 +130,6 @@ def withdraw_order(
     return _answer(
         session,
         propose.withdraw(session, actor, _locked(session, uid, version), command, moment(session, clock)),
-        response,
-    )
-
-
-@router.post("/orders/{uid}/lift", summary="Lift all or some of an order's targets, now")
-def lift_order(
-    uid: str,
-    command: Lift,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    return _answer(
-        session, lift.lift(session, actor, _locked(session, uid, version), command, moment(session, clock)), response
-    )
-
-
-@router.post("/orders/{uid}/plan-lift", summary="Plan a lift, or move a planned one")
-def plan_order_lift(
-    uid: str,
-    command: PlanLift,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    return _answer(
-        session,
-        lift.plan_lift(session, actor, _locked(session, uid, version), command, moment(session, clock)),
         response,
     )
 

@@ -17,7 +17,7 @@ from app.errors import Conflict
 from app.journal.actor import Actor, Role
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.orders import decide, lift, marks, propose
+from app.orders import decide, lift, marks, propose, trees
 from app.orders.guarding import Guard
 from app.orders.models import ConditionRow, Order
 from app.orders.schemas import (
@@ -233,7 +233,7 @@ def note(replay: Replay, step: Step, type_: EventType, facts: Mapping[str, Any])
 
 
 def _condition(replay: Replay, step: Step) -> ConditionRow:
-    rows = marks.rows_of(replay.session, replay.orders[step.order].id)
+    rows = trees.rows_of(replay.session, replay.orders[step.order].id)
     return next(row for row in rows if row.code == step.condition)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from app.orders.models import Ground, OrderKind
+from app.orders.models import Ground, OrderKind, ReviewDecision
 from resolver_policy.targets import Match
 
 MAX_TARGETS = 1_000
@@ -49,6 +49,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Line = Annotated[str, Field(max_length=2000), AfterValidator(one_line)]
 ShortLine = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+ConditionCode = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 
 
 class Schema(BaseModel):
@@ -150,11 +151,33 @@ HandGround = Literal[Ground.SOLUTION_INDICATED, Ground.APPEAL_UPHELD, Ground.WRO
 """Grounds that a person decides on; the others come about by themselves."""
 
 
+class Commitment(Schema):
+    """A condition that is not met, and the date by which it is to be met after an early lift."""
+
+    condition: ConditionCode
+    due_at: Moment
+
+
+class Commit(Schema):
+    """Another date for a commitment."""
+
+    due_at: Moment
+    reason: Line
+
+
+Commitments = Annotated[tuple[Commitment, ...], Field(max_length=100)]
+
+
 class Lift(Schema):
-    """A lift now, of all targets or of the named ones."""
+    """A lift now, of all targets or of the named ones.
+
+    `document` is what the decision rests on: a judgment, or the decision on an appeal.
+    """
 
     ground: HandGround
     reason: Line
+    document: ShortLine | None = None
+    commitments: Commitments = ()
     targets: Annotated[tuple[TargetIn, ...], Field(min_length=1, max_length=MAX_TARGETS)] | None = None
 
 
@@ -163,7 +186,37 @@ class PlanLift(Schema):
 
     ground: HandGround
     reason: Line
+    document: ShortLine | None = None
+    commitments: Commitments = ()
     at: Moment | None = None
+
+
+class Suspend(Schema):
+    """An opening until a moment, or another end of one that there is."""
+
+    reason: Line
+    until: Moment
+
+
+class Resume(Schema):
+    """The early end of an opening."""
+
+    reason: Line
+
+
+class Undo(Schema):
+    """Undoing an order, or the lift that ended it; `review_due_at` where the one it had has passed."""
+
+    reason: Line
+    review_due_at: Moment | None = None
+
+
+class CloseReview(Schema):
+    """The decision that closes a review; `order` is the proposal that it led to."""
+
+    decision: ReviewDecision
+    reason: Line
+    order: Annotated[str, Field(max_length=60)] | None = None
 
 
 def _base64(text: str) -> str:

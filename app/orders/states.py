@@ -10,8 +10,11 @@ from app.errors import Conflict
 from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
-from app.orders import touched
+from app.orders import commitments, incidents, touched
 from app.orders.models import Ground, InForce, Order, OrderState
+
+STANDING = (OrderState.SCHEDULED, OrderState.ACTIVE, OrderState.SUSPENDED)
+"""States of an order that was approved and has not ended."""
 
 
 def require_state(order: Order, *states: OrderState) -> None:
@@ -27,8 +30,9 @@ def revise(order: Order) -> None:
 
 
 def begin(session: Session, order: Order, now: dt.datetime) -> None:
-    """Put an order in force: its targets count from this transaction on."""
+    """Put an order in force, or back in force: its targets count from this transaction on."""
     order.state = OrderState.ACTIVE
+    order.suspended_until = order.notice_due_at = None
     order.due_at = next_due(order)
     session.add(InForce(order_id=order.id, began_at=now, ended_at=None))
     touched.order(session, order, now)
@@ -42,23 +46,36 @@ def end(
     now: dt.datetime,
     *,
     facts: dict[str, object],
+    decided_by_id: int | None = None,
 ) -> None:
     """Lift: end an order on a ground, with everything it holds, in the transaction of whatever brought it about.
 
-    There is no other way for an order to end.
+    There is no other way for an order to end. `decided_by_id` is who decided what the clock now does. An order that
+    brought back a part of this one ends with it.
     """
     revise(order)
-    was_in_force = order.state == OrderState.ACTIVE
+    order.ended_by_id = decided_by_id if actor.principal_id is None else actor.principal_id
+    if order.state == OrderState.ACTIVE:
+        leave_force(session, order, now)
     order.state = OrderState.ENDED
+    order.suspended_until = order.notice_due_at = None
     order.ground = ground
     order.ended_at = now
-    order.due_at = None
-    if was_in_force:
-        open_interval = (InForce.order_id == order.id, InForce.ended_at.is_(None))
-        session.execute(update(InForce).where(*open_interval).values(ended_at=now))
-        touched.order(session, order, now)
+    commitments.look(session, order)
+    if ground == Ground.WRONG_BLOCK:
+        incidents.record(session, actor, order, order.targets_count, facts.get("reason"), now)
     entry = Entry(EventType.ORDER_ENDED, {"order": order.uid, "ground": str(ground), **facts}, order.id)
     append(session, actor, entry, now)
+    of_this = select(Order).where(Order.undoes_id == order.id, Order.state.in_(STANDING))
+    for part in session.scalars(of_this).all():
+        end(session, actor, part, ground, now, facts={**facts, "with": order.uid}, decided_by_id=decided_by_id)
+
+
+def leave_force(session: Session, order: Order, now: dt.datetime) -> None:
+    """Take an active order out of force, for good or for a while: its targets no longer count."""
+    open_interval = (InForce.order_id == order.id, InForce.ended_at.is_(None))
+    session.execute(update(InForce).where(*open_interval).values(ended_at=now))
+    touched.order(session, order, now)
 
 
 def next_due(order: Order) -> dt.datetime | None:
@@ -67,6 +84,8 @@ def next_due(order: Order) -> dt.datetime | None:
         return _earliest(order.effective_at, order.lift_planned_at, expiry(order))
     if order.state == OrderState.ACTIVE:
         return _earliest(order.lift_planned_at, expiry(order))
+    if order.state == OrderState.SUSPENDED:
+        return _earliest(order.notice_due_at, order.suspended_until, order.lift_planned_at, expiry(order))
     return None
 
 

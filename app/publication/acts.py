@@ -7,9 +7,10 @@ from itertools import groupby
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app.db import Database
+from app.db import Database, insert_rows
 from app.orders import targets
 from app.orders.models import ORDINAL_BITS, Order, OrderState, Touched
+from app.publication.models import ReleaseAct
 from resolver_policy import rules
 from resolver_policy.targets import Match
 
@@ -76,6 +77,16 @@ def settle(session: Session, act: Act) -> None:
     if act.turns:
         turned = update(Order).where(Order.id == act.order_id).values(published=~Order.published)
         session.execute(turned, execution_options={"synchronize_session": False})
+
+
+def keep(session: Session, release_id: int, made_of: Iterable[Act]) -> None:
+    """Keep which acts a release was made of: whoever undoes it asks for them."""
+    rows = [
+        {"release_id": release_id, "order_id": act.order_id, "whole": act.whole, "ends": act.ends}
+        for act in made_of
+        if act.turns or not act.whole
+    ]
+    insert_rows(session, ReleaseAct, rows)
 
 
 def touched_singly(session: Session, notes: Sequence[int]) -> Iterator[tuple[str, Match]]:

@@ -20,6 +20,9 @@ WITHOUT_EFFECT = (
     EventType.ORDER_REJECTED,
     EventType.ORDER_WITHDRAWN,
     EventType.ORDER_LIFT_PLANNED,
+    EventType.ORDER_SUSPENSION_MOVED,
+    EventType.ORDER_RETURN_NOTICED,
+    EventType.ORDER_END_PROPOSED,
 )
 """Acts that no outsider may notice, not even by the age of a file."""
 

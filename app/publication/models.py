@@ -40,6 +40,19 @@ class Release(Base):
     events_until: Mapped[int]
 
 
+class ReleaseAct(Base):
+    """What a release was made of: an order that came into force, or (`ends`) left it; or (not `whole`) single names
+    of one."""
+
+    __tablename__ = "release_acts"
+    __table_args__ = (Index("ix_release_acts_order_id", "order_id"),)
+
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"), primary_key=True, autoincrement=False)
+    order_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    whole: Mapped[bool] = mapped_column(primary_key=True)
+    ends: Mapped[bool]
+
+
 class ZoneSerial(Base):
     """Which serial a zone gave to a release. A zone that did not change from release to release still moves on."""
 

@@ -195,7 +195,7 @@ class Publisher:
             progress = Progress(later, free=self._making is None)
             written.in_urgent = layering.keep_up(session, newest_id + 1, progress)
             changed = bool(written.changes)
-            written.serials = self._insert(session, newest_id + 1, totals, progress, now, changed=changed)
+            written.serials = self._insert(session, newest_id + 1, totals, progress, now, small, changed=changed)
         return written
 
     def _layers_are_due(self, session: Session) -> bool:
@@ -224,7 +224,7 @@ class Publisher:
                 small = _share(self._small(session), LARGE)
                 touched = sorted({*making.touched, *acts.take(session, small)})
                 acts.settle(session, making.act)
-                serials = self._write_prepared(session, making, touched, now)
+                serials = self._write_prepared(session, making, touched, now, small)
         except TooMuch:
             making.again()
             self._making = making
@@ -234,7 +234,12 @@ class Publisher:
         return serials
 
     def _write_prepared(
-        self, session: Session, making: Making, touched: Sequence[tuple[str, Match]], now: dt.datetime
+        self,
+        session: Session,
+        making: Making,
+        touched: Sequence[tuple[str, Match]],
+        now: dt.datetime,
+        small: Sequence[Act],
     ) -> Serials:
         totals = replace(making.totals)
         store = DatabaseRules(lambda: nullcontext(session), self._never, most=MOST_READ)
@@ -245,7 +250,7 @@ class Publisher:
             names.update(change.key for change in changes)
         progress = Progress(names=names)
         layering.keep_up(session, making.release_id, progress)
-        return self._insert(session, making.release_id, totals, progress, now)
+        return self._insert(session, making.release_id, totals, progress, now, (making.act, *small))
 
     def _insert(
         self,
@@ -254,6 +259,7 @@ class Publisher:
         totals: Totals,
         progress: Progress,
         now: dt.datetime,
+        made_of: Sequence[Act],
         *,
         changed: bool = True,
     ) -> Serials:
@@ -270,6 +276,7 @@ class Publisher:
         )
         session.add(release)
         session.flush()
+        acts.keep(session, release_id, made_of)
         as_base, begins = progress.free and layering.is_asked(session), progress.free
         serials = zones.assign_serials(
             session, release, self._marks, now, as_base=as_base, begins=begins, changed=changed

@@ -1,4 +1,4 @@
-"""`/zones`: serials, digests, exports, and what changed since a serial."""
+"""`/zones`: serials, digests, exports, what changed since a serial, and undoing a release."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -8,10 +8,14 @@ from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
 from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
-from app.deps import SessionDep
+from app.auth.idempotency import IdempotentRoute
+from app.deps import ClockDep, SessionDep
 from app.errors import Gone, NotFound
 from app.journal.actor import Actor
-from app.publication import export, layering, zones
+from app.journal.moment import moment
+from app.orders.guarding import Guard
+from app.orders.schemas import Undo
+from app.publication import export, layering, undo, zones
 from app.publication.models import Release, Zone
 from app.publication.store import changes_between, table_of
 from app.settings import Settings
@@ -20,10 +24,11 @@ from resolver_policy.actions import Action, parse_action, target_of
 from resolver_policy.delta import Rule
 from resolver_policy.targets import Decision
 
-router = APIRouter(prefix="/api/v1/zones", tags=["zones"])
+router = APIRouter(prefix="/api/v1/zones", tags=["zones"], route_class=IdempotentRoute)
 
 Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR, ISP, ADMIN))]
 Fetcher = Annotated[Actor, Depends(Allow(AUDITOR, ISP))]
+Approver = Annotated[Actor, Depends(Allow(APPROVER))]
 
 
 FORMATS = "\n".join(f"- `{each.name}`: {each.limits}" for each in formats.FORMATS)
@@ -90,6 +95,34 @@ def read_export(zone: str, format_: FormatName, actor: Fetcher, session: Session
     if packed:
         headers["Content-Encoding"] = "gzip"
     return FileResponse(found.gzip_path if packed else found.path, headers=headers, media_type=found.media_type)
+
+
+@router.post("/{zone}/releases/{serial}/undo", summary="Undo what a release did")
+def undo_release(
+    zone: str,
+    serial: Annotated[int, Path(ge=0, lt=2**32)],
+    command: Undo,
+    actor: Approver,
+    session: SessionDep,
+    clock: ClockDep,
+    request: Request,
+) -> dict[str, Any]:
+    """Act by act: what it blocked is lifted at once (`lifted`), what it lifted is `proposed`, for another person to
+    approve. All zones carry the same names, so it is undone in all of them."""
+    release = undo.release_of(session, zone, serial)
+    guard: Guard = request.app.state.guard
+    items = undo.undo(session, actor, release, command, moment(session, clock), guard=guard)
+    return {"zone": zone, "serial": serial, "items": [_undone(item) for item in items]}
+
+
+def _undone(item: undo.Item) -> dict[str, Any]:
+    return {
+        "order_id": item.order.uid,
+        "order_number": item.order.number,
+        "undo": item.act,
+        "detail": item.detail,
+        "proposal_id": None if item.proposal is None else item.proposal.uid,
+    }
 
 
 def _head(session: Session) -> Release:

@@ -36,6 +36,7 @@ PROPOSED_COLUMNS = (
     "targets_root",
     "proposed_at",
     "proposed_by_id",
+    "undoes_id",
 )
 
 CONDITION_COLUMNS = (
@@ -51,6 +52,18 @@ CONDITION_COLUMNS = (
     "responsible_party",
     "gating",
     "kind",
+)
+
+REVIEW_COLUMNS = (
+    "id",
+    "uid",
+    "order_id",
+    "condition_id",
+    "cause",
+    "reason",
+    "missed_at",
+    "opened_at",
+    "opened_by_id",
 )
 
 REFUSALS = (
@@ -220,7 +233,7 @@ REFUSALS = (
         (
             "NEW.state <> OLD.state AND (OLD.state || ' ' || NEW.state) NOT IN ('importing proposed',"
             " 'proposed withdrawn', 'proposed rejected', 'proposed scheduled', 'proposed active',"
-            " 'scheduled active', 'scheduled ended',"
+            " 'scheduled active', 'scheduled ended', 'active suspended', 'suspended active', 'suspended ended',"
             " 'active ended')"
         ),
         "an order does not move that way",
@@ -241,8 +254,9 @@ REFUSALS = (
         "UPDATE",
         (
             "OLD.state = 'importing' AND NEW.state = 'proposed' AND EXISTS"
-            " (SELECT 1 FROM orders WHERE number = NEW.number AND id <> NEW.id"
-            " AND state NOT IN ('withdrawn','rejected','importing'))"
+            " (SELECT 1 FROM orders WHERE id <> NEW.id AND state NOT IN ('withdrawn','rejected','importing')"
+            " AND (number = NEW.number AND undoes_id IS NULL AND NEW.undoes_id IS NULL"
+            " OR undoes_id = NEW.undoes_id AND state <> 'ended'))"
         ),
         "a living order has this number",
     ),
@@ -252,10 +266,59 @@ REFUSALS = (
         "UPDATE",
         (
             "OLD.state = 'ended' AND"
-            " (NEW.ground IS DISTINCT FROM OLD.ground OR NEW.ended_at IS DISTINCT FROM OLD.ended_at)"
+            " (NEW.ground IS DISTINCT FROM OLD.ground OR NEW.ended_at IS DISTINCT FROM OLD.ended_at"
+            " OR NEW.ended_by_id IS DISTINCT FROM OLD.ended_by_id"
+            " OR NEW.lift_document IS DISTINCT FROM OLD.lift_document)"
         ),
         "an ended order keeps its ground",
     ),
+    (
+        "orders_lifter",
+        "orders",
+        "UPDATE",
+        (
+            "NEW.ended_by_id IS NOT NULL AND (SELECT role FROM principals WHERE id = NEW.ended_by_id)"
+            " IS DISTINCT FROM 'approver'"
+        ),
+        "an approver lifts",
+    ),
+    (
+        "reviews_insert",
+        "reviews",
+        "INSERT",
+        "NEW.closed_at IS NOT NULL OR EXISTS (SELECT 1 FROM reviews WHERE id = NEW.id OR uid = NEW.uid)",
+        "a review begins open, and is never replaced",
+    ),
+    (
+        "reviews_update",
+        "reviews",
+        "UPDATE",
+        "OLD.closed_at IS NOT NULL OR "
+        + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in REVIEW_COLUMNS),
+        "a review is only ever closed, once",
+    ),
+    (
+        "reviews_closer",
+        "reviews",
+        "UPDATE",
+        (
+            "NEW.closed_by_id IS NOT NULL AND (SELECT role FROM principals WHERE id = NEW.closed_by_id)"
+            " IS DISTINCT FROM 'approver'"
+        ),
+        "an approver closes a review",
+    ),
+    ("reviews_delete", "reviews", "DELETE", "1 = 1", "a review is never deleted"),
+    (
+        "incidents_insert",
+        "incidents",
+        "INSERT",
+        "EXISTS (SELECT 1 FROM incidents WHERE id = NEW.id OR uid = NEW.uid)",
+        "an incident is never replaced",
+    ),
+    ("incidents_update", "incidents", "UPDATE", "1 = 1", "an incident is never changed"),
+    ("incidents_delete", "incidents", "DELETE", "1 = 1", "an incident is never deleted"),
+    ("release_acts_update", "release_acts", "UPDATE", "1 = 1", "what a release was made of is never changed"),
+    ("release_acts_delete", "release_acts", "DELETE", "1 = 1", "what a release was made of is never changed"),
     (
         "targets_insert",
         "targets",
@@ -339,6 +402,7 @@ REFUSALS = (
 
 def upgrade() -> None:
     create_tables()
+    create_tables_of_lifts()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
     for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
@@ -621,19 +685,38 @@ def create_tables() -> None:
         sa.Column("targets_root", sa.LargeBinary(length=32), nullable=False),
         sa.Column("proposed_at", UTCDateTime(), nullable=False),
         sa.Column("proposed_by_id", ROW_ID, nullable=False),
+        sa.Column("undoes_id", ROW_ID, nullable=True),
         sa.Column("decided_at", UTCDateTime(), nullable=True),
         sa.Column("approved_by_id", ROW_ID, nullable=True),
         sa.Column("rejected_by_id", ROW_ID, nullable=True),
         sa.Column("lift_ground", sa.Text(), nullable=True),
         sa.Column("lift_planned_at", UTCDateTime(), nullable=True),
+        sa.Column("lift_planned_by_id", ROW_ID, nullable=True),
+        sa.Column("lift_document", sa.Text(), nullable=True),
+        sa.Column("suspended_until", UTCDateTime(), nullable=True),
+        sa.Column("notice_due_at", UTCDateTime(), nullable=True),
+        sa.Column("end_proposed_by_id", ROW_ID, nullable=True),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
+        sa.Column("ended_by_id", ROW_ID, nullable=True),
         sa.Column("ground", sa.Text(), nullable=True),
         sa.Column("due_at", UTCDateTime(), nullable=True),
         sa.Column("published", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name=op.f("ck_orders_ended_on_a_ground")),
         sa.CheckConstraint(
-            "state NOT IN ('scheduled','active','ended') OR approved_by_id IS NOT NULL",
+            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL",
             name=op.f("ck_orders_approved_by_somebody"),
+        ),
+        sa.CheckConstraint(
+            "(state = 'suspended') = (suspended_until IS NOT NULL)", name=op.f("ck_orders_suspended_until_a_moment")
+        ),
+        sa.CheckConstraint(
+            "state <> 'ended' OR ground NOT IN ('court','appeal_upheld') OR lift_document IS NOT NULL",
+            name=op.f("ck_orders_ended_by_a_document"),
+        ),
+        sa.CheckConstraint(
+            "state <> 'ended' OR ground <> 'appeal_upheld' OR (ended_by_id IS NOT NULL"
+            " AND ended_by_id <> approved_by_id AND ended_by_id <> proposed_by_id)",
+            name=op.f("ck_orders_appeal_by_another"),
         ),
         sa.CheckConstraint(
             "rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name=op.f("ck_orders_rejected_by_another")
@@ -645,6 +728,10 @@ def create_tables() -> None:
             "number IS NOT NULL OR (sample AND number_note IS NOT NULL)", name=op.f("ck_orders_numbered")
         ),
         sa.ForeignKeyConstraint(["approved_by_id"], ["principals.id"], name="fk_orders_approved_by_id"),
+        sa.ForeignKeyConstraint(["end_proposed_by_id"], ["principals.id"], name="fk_orders_end_proposed_by_id"),
+        sa.ForeignKeyConstraint(["ended_by_id"], ["principals.id"], name="fk_orders_ended_by_id"),
+        sa.ForeignKeyConstraint(["lift_planned_by_id"], ["principals.id"], name="fk_orders_lift_planned_by_id"),
+        sa.ForeignKeyConstraint(["undoes_id"], ["orders.id"], name="fk_orders_undoes_id"),
         sa.ForeignKeyConstraint(["proposed_by_id"], ["principals.id"], name="fk_orders_proposed_by_id"),
         sa.ForeignKeyConstraint(["rejected_by_id"], ["principals.id"], name="fk_orders_rejected_by_id"),
         sa.PrimaryKeyConstraint("id", name="pk_orders"),
@@ -656,9 +743,10 @@ def create_tables() -> None:
         "orders",
         ["number"],
         unique=True,
-        sqlite_where=sa.text("state NOT IN ('withdrawn','rejected','importing')"),
-        postgresql_where=sa.text("state NOT IN ('withdrawn','rejected','importing')"),
+        sqlite_where=sa.text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
+        postgresql_where=sa.text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
     )
+    op.create_index("ix_orders_undoes_id", "orders", ["undoes_id"], unique=False)
     op.create_table(
         "tokens",
         sa.Column("id", ROW_ID, nullable=False),
@@ -712,6 +800,7 @@ def create_tables() -> None:
         sa.Column("gating", sa.Boolean(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("commitment_due_at", UTCDateTime(), nullable=True),
         sa.Column("claimed_by_id", ROW_ID, nullable=True),
         sa.Column("verified_by_id", ROW_ID, nullable=True),
         sa.CheckConstraint(
@@ -765,3 +854,65 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_evidence"),
     )
     op.create_index("ix_evidence_condition_id", "evidence", ["condition_id"], unique=False)
+
+
+def create_tables_of_lifts() -> None:
+    """What lifts and wrong blocks leave to be looked at, and what releases were made of."""
+    op.create_table(
+        "reviews",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("version", ROW_ID, nullable=False),
+        sa.Column("order_id", ROW_ID, nullable=False),
+        sa.Column("condition_id", ROW_ID, nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("missed_at", UTCDateTime(), nullable=True),
+        sa.Column("opened_at", UTCDateTime(), nullable=False),
+        sa.Column("opened_by_id", ROW_ID, nullable=True),
+        sa.Column("closed_at", UTCDateTime(), nullable=True),
+        sa.Column("closed_by_id", ROW_ID, nullable=True),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("decision_reason", sa.Text(), nullable=True),
+        sa.Column("new_order_id", ROW_ID, nullable=True),
+        sa.CheckConstraint("closed_by_id IS NULL OR closed_by_id <> opened_by_id", name=op.f("ck_reviews_four_eyes")),
+        sa.CheckConstraint(
+            "(closed_at IS NULL) = (decision IS NULL) AND (closed_at IS NULL) = (closed_by_id IS NULL)",
+            name=op.f("ck_reviews_closed_by_a_decision"),
+        ),
+        sa.ForeignKeyConstraint(["closed_by_id"], ["principals.id"], name="fk_reviews_closed_by_id"),
+        sa.ForeignKeyConstraint(["condition_id"], ["conditions.id"], name="fk_reviews_condition_id"),
+        sa.ForeignKeyConstraint(["new_order_id"], ["orders.id"], name="fk_reviews_new_order_id"),
+        sa.ForeignKeyConstraint(["opened_by_id"], ["principals.id"], name="fk_reviews_opened_by_id"),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_reviews_order_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_reviews"),
+        sa.UniqueConstraint("uid", name="uq_reviews_uid"),
+    )
+    op.create_index("ix_reviews_order_id", "reviews", ["order_id"], unique=False)
+    op.create_index("ix_reviews_condition_id", "reviews", ["condition_id"], unique=False)
+    op.create_table(
+        "incidents",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
+        sa.Column("order_id", ROW_ID, nullable=False),
+        sa.Column("recorded_at", UTCDateTime(), nullable=False),
+        sa.Column("recorded_by_id", ROW_ID, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("names", ROW_ID, nullable=False),
+        sa.Column("blocked_since", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name="fk_incidents_order_id"),
+        sa.ForeignKeyConstraint(["recorded_by_id"], ["principals.id"], name="fk_incidents_recorded_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_incidents"),
+        sa.UniqueConstraint("uid", name="uq_incidents_uid"),
+    )
+    op.create_index("ix_incidents_order_id", "incidents", ["order_id"], unique=False)
+    op.create_table(
+        "release_acts",
+        sa.Column("release_id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("order_id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
+        sa.Column("ends", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_release_acts_release_id"),
+        sa.PrimaryKeyConstraint("release_id", "order_id", "whole", name="pk_release_acts"),
+    )
+    op.create_index("ix_release_acts_order_id", "release_acts", ["order_id"], unique=False)

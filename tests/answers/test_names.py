@@ -37,6 +37,7 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
             }
         ],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "reach": None,
     }
@@ -65,6 +66,7 @@ def test_the_public_answer_says_why_and_how_to_apply_and_no_more(service: Servic
             }
         ],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "how_to_apply": HOW_TO_APPLY,
     }
@@ -88,6 +90,7 @@ def test_a_name_that_nobody_ever_named_is_not_blocked(service: Service) -> None:
         "at": text_of(NOW),
         "holders": [],
         "exceptions": [],
+        "suspended": [],
         "lifted": [],
         "how_to_apply": HOW_TO_APPLY,
     }
@@ -124,9 +127,10 @@ def test_a_name_that_could_never_be_blocked_is_answered_all_the_same(service: Se
 def test_a_lifted_name_says_when_and_on_what_ground(service: Service) -> None:
     order = service.block("a.example", number="EX-1")
     service.clock.forward(HOUR)
-    service.lift(order, ground="appeal_upheld")
+    service.lift(order, ground="appeal_upheld", document="Appeal 3", by="approver-2")
 
-    lifted = {"order_number": "EX-1", "sample": False, "at": text_of(NOW + HOUR), "ground": "appeal_upheld"}
+    ending = {"at": text_of(NOW + HOUR), "ground": "appeal_upheld", "commitments": []}
+    lifted = {"order_number": "EX-1", "sample": False, **ending}
     assert service.read("names/a.example", by=None)["lifted"] == [lifted]
     assert service.read("names/a.example")["lifted"] == [{"order_id": order["id"], **lifted}]
 
@@ -162,11 +166,11 @@ def test_a_name_lifted_alone_has_the_ground_of_its_own_lift(service: Service) ->
     order = service.block("a.example", "b.example")
     service.lift(order, targets=targets("a.example"), ground="wrong_block")
     service.clock.forward(HOUR)
-    service.lift(order, ground="court")
+    service.lift(order, ground="wrong_block")
 
     [lifted] = service.read("names/a.example")["lifted"]
     assert (lifted["ground"], lifted["at"]) == ("wrong_block", text_of(NOW))
-    assert service.read("names/b.example")["lifted"][0]["ground"] == "court"
+    assert service.read("names/b.example")["lifted"][0]["ground"] == "wrong_block"
 
 
 def test_an_order_that_still_holds_a_name_by_another_target_has_not_lifted_it(service: Service) -> None:
@@ -193,9 +197,9 @@ def test_a_claimed_condition_is_still_left(service: Service) -> None:
 
 def test_a_planned_lift_is_told_also_to_the_public(service: Service) -> None:
     order = service.block("a.example")
-    service.act(order, "plan-lift", {"ground": "solution_indicated", "reason": "agreed", "at": text_of(NOW + DAY)})
+    service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "agreed", "at": text_of(NOW + DAY)})
 
-    planned = {"ground": "solution_indicated", "at": "2026-11-23T03:00:00.000000Z"}
+    planned = {"ground": "wrong_block", "at": "2026-11-23T03:00:00.000000Z"}
     for by in ("auditor-1", None):
         assert service.read("names/a.example", by=by)["holders"][0]["lift_planned"] == planned
 

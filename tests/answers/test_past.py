@@ -70,13 +70,13 @@ def test_the_planned_lift_is_that_of_that_moment(service: Service) -> None:
     order = service.block("a.example")
     for days in (5, 6):
         service.clock.forward(HOUR)
-        service.act(order, "plan-lift", {"ground": "court", "reason": "x", "at": text_of(NOW + days * DAY)})
+        service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "x", "at": text_of(NOW + days * DAY)})
 
     planned = [at(service, "a.example", NOW + hours * HOUR)["holders"][0]["lift_planned"] for hours in (0, 1, 2)]
     assert planned == [
         None,
-        {"ground": "court", "at": "2026-11-27T03:00:00.000000Z"},
-        {"ground": "court", "at": "2026-11-28T03:00:00.000000Z"},
+        {"ground": "wrong_block", "at": "2026-11-27T03:00:00.000000Z"},
+        {"ground": "wrong_block", "at": "2026-11-28T03:00:00.000000Z"},
     ]
 
 
@@ -85,12 +85,12 @@ def test_a_lift_that_was_still_to_come_is_not_told(service: Service) -> None:
     service.clock.forward(HOUR)
     service.lift(order, targets=targets("a.example"), ground="wrong_block")
     service.clock.forward(HOUR)
-    service.lift(order, ground="court")
+    service.lift(order, ground="wrong_block")
 
     assert at(service, "a.example", NOW)["lifted"] == []
     assert [each["ground"] for each in at(service, "a.example", NOW + HOUR)["lifted"]] == ["wrong_block"]
     assert at(service, "b.example", NOW + HOUR)["lifted"] == []
-    assert [each["ground"] for each in at(service, "b.example", NOW + 2 * HOUR)["lifted"]] == ["court"]
+    assert [each["ground"] for each in at(service, "b.example", NOW + 2 * HOUR)["lifted"]] == ["wrong_block"]
 
 
 def test_a_later_back_dated_entry_changes_no_answer_about_the_past(service: Service) -> None:
@@ -102,7 +102,7 @@ def test_a_later_back_dated_entry_changes_no_answer_about_the_past(service: Serv
         "condition": condition(order)["id"],
         "code": "content_removed",
         "state": "met",
-        "ground": "court",
+        "ground": "wrong_block",
         "at": None,
     }
     with service.database.write() as session:
@@ -168,10 +168,14 @@ def test_answers_given_once_are_given_for_ever(service: Service, record_property
         elif act == "part":
             order = random.choice(live)
             block = random.choice(order["blocks"])
-            body = {"ground": "court", "reason": "x", "targets": [{"name": block["name"], "match": block["match"]}]}
+            body = {
+                "ground": "wrong_block",
+                "reason": "x",
+                "targets": [{"name": block["name"], "match": block["match"]}],
+            }
             service.post(f"orders/{order['id']}/lift", body, by="approver-1")
         elif act == "plan":
-            body = {"ground": "court", "reason": "x"}
+            body = {"ground": "wrong_block", "reason": "x"}
             service.post(f"orders/{random.choice(live)['id']}/plan-lift", body, by="approver-1")
         else:
             leaf = condition(random.choice(live))

@@ -52,8 +52,8 @@ def test_no_route_takes_the_proposers_own_order_out_of_proposed(service: Service
     acts = {
         "approve": {"reason": "x"},
         "reject": {"reason": "x"},
-        "lift": {"ground": "court", "reason": "x"},
-        "plan-lift": {"ground": "court", "reason": "x"},
+        "lift": {"ground": "wrong_block", "reason": "x"},
+        "plan-lift": {"ground": "wrong_block", "reason": "x"},
     }
     for by in ("approver-1", second_token):
         for act, body in acts.items():

@@ -52,7 +52,7 @@ def test_without_the_header_the_second_post_is_one_of_its_own(service: Service) 
 @pytest.mark.parametrize("act", ["approve", "lift", "plan-lift"])
 def test_an_act_is_repeated_without_a_second_effect(service: Service, act: str) -> None:
     order = service.propose() if act == "approve" else service.block()
-    body = {"reason": "x", **({} if act == "approve" else {"ground": "court"})}
+    body = {"reason": "x", **({} if act == "approve" else {"ground": "wrong_block"})}
     path = f"orders/{order['id']}/{act}"
 
     first = service.post(path, body, by="approver-1", version=f'"{order["version"]}"', **KEY)

@@ -28,6 +28,15 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "POST /api/v1/orders/{uid}/withdraw": {OP, AP},
     "POST /api/v1/orders/{uid}/lift": {AP},
     "POST /api/v1/orders/{uid}/plan-lift": {AP},
+    "POST /api/v1/orders/{uid}/suspend": {AP},
+    "POST /api/v1/orders/{uid}/resume": {AP},
+    "GET /api/v1/orders/{uid}/undo": STAFF,
+    "POST /api/v1/orders/{uid}/undo": {AP},
+    "POST /api/v1/zones/{zone}/releases/{serial}/undo": {AP},
+    "GET /api/v1/reviews": STAFF,
+    "GET /api/v1/reviews/{uid}": STAFF,
+    "POST /api/v1/reviews/{uid}/close": {AP},
+    "GET /api/v1/incidents": STAFF,
     "POST /api/v1/imports": {OP, AP},
     "GET /api/v1/blocks": STAFF,
     "GET /api/v1/categories": ALL,
@@ -39,6 +48,8 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "POST /api/v1/conditions/{uid}/verify": {AP},
     "POST /api/v1/conditions/{uid}/reject": {AP},
     "POST /api/v1/conditions/{uid}/waive": {AP},
+    "POST /api/v1/conditions/{uid}/breach": {AP},
+    "POST /api/v1/conditions/{uid}/commit": {AP},
     "GET /api/v1/names/{name}": ALL,
     "GET /api/v1/names/{name}/history": STAFF,
     "GET /api/v1/audit/events": {AU},
@@ -85,7 +96,7 @@ def path_of(route: str) -> tuple[str, str]:
     method, path = route.split()
     for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}"):
         path = path.replace(placeholder, "x.example")
-    path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz")
+    path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz").replace("{serial}", "7")
     return method, f"{path}/swagger-ui/VERSION" if path == "/api/static" else path
 
 

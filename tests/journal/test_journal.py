@@ -22,7 +22,7 @@ from app.orders.propose import target_line
 from resolver_policy.names import sort_key
 from tests import databases
 from tests.journal.test_merkle import defined
-from tests.service import HOUR, NOW, Json, Service, an_order, condition, problem, targets
+from tests.service import DAY, HOUR, NOW, Json, Service, an_order, condition, problem, targets, text_of
 
 COLUMNS = "seq, type, recorded_at, occurred_at, actor, role, body, leaf"
 SOMEBODY = Actor(name="somebody", role="operator", principal_id=1, token_id=2, address="192.0.2.7")
@@ -197,14 +197,29 @@ ACTS: dict[str, tuple[Callable[[Service], object], list[str]]] = {
         lambda service: service.act(service.propose(), "withdraw", {"reason": "no"}, by="operator-1"),
         ["order.proposed", "order.withdrawn"],
     ),
-    "lift": (lambda service: service.lift(service.block()), ["order.proposed", "order.approved", "order.ended"]),
+    "lift": (
+        lambda service: service.lift(service.block()),
+        ["order.proposed", "order.approved", "incident.recorded", "order.ended"],
+    ),
     "lift in part": (
         lambda service: service.lift(service.block("a.example", "b.example"), targets=targets("a.example")),
-        ["order.proposed", "order.approved", "order.lifted_in_part"],
+        ["order.proposed", "order.approved", "incident.recorded", "order.lifted_in_part"],
     ),
     "plan a lift": (
-        lambda service: service.act(service.block(), "plan-lift", {"ground": "court", "reason": "x"}),
+        lambda service: service.act(service.block(), "plan-lift", {"ground": "wrong_block", "reason": "x"}),
         ["order.proposed", "order.approved", "order.lift_planned"],
+    ),
+    "suspend and resume": (
+        lambda service: service.act(
+            service.act(service.block(), "suspend", {"reason": "x", "until": text_of(NOW + DAY)}),
+            "resume",
+            {"reason": "x"},
+        ),
+        ["order.proposed", "order.approved", "order.suspended", "order.resumed"],
+    ),
+    "undo": (
+        lambda service: service.act(service.block(), "undo", {"reason": "x"}),
+        ["order.proposed", "order.approved", "incident.recorded", "order.ended"],
     ),
     "claim": (
         lambda service: service.mark(condition(service.block()), "claim", by="operator-1"),
@@ -232,7 +247,7 @@ def test_reading_and_refused_acts_have_none(service: Service) -> None:
     service.read("orders")
     service.get("names/blocked.example", by=None)
     problem(
-        service.post(f"orders/{order['id']}/lift", {"ground": "court", "reason": "x"}, by="approver-1"),
+        service.post(f"orders/{order['id']}/lift", {"ground": "wrong_block", "reason": "x"}, by="approver-1"),
         409,
         "state_conflict",
     )

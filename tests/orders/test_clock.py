@@ -82,11 +82,11 @@ def test_a_scheduled_order_that_should_have_ended_already_never_begins(service: 
 
 def test_a_planned_lift_before_the_beginning_means_an_order_never_begins(service: Service) -> None:
     order = service.block("a.example", effective_at=text_of(NOW + 2 * HOUR))
-    service.act(order, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + HOUR)})
+    service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "heard", "at": text_of(NOW + HOUR)})
     service.clock.forward(DAY)
 
     assert service.zone() == []
-    assert state(service, order["id"]) == ("ended", "court")
+    assert state(service, order["id"]) == ("ended", "wrong_block")
 
 
 def test_nothing_happens_twice(service: Service) -> None:
@@ -115,7 +115,7 @@ def test_acts_that_fell_due_while_the_service_was_down_happen_when_it_starts(
     service.block("begins.example", effective_at=text_of(NOW + HOUR))
     service.block("expires.example", expires_at=text_of(NOW + HOUR))
     planned = service.block("planned.example")
-    service.act(planned, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + HOUR)})
+    service.act(planned, "plan-lift", {"ground": "wrong_block", "reason": "heard", "at": text_of(NOW + HOUR)})
     assert service.zone() == ["expires.example .", "planned.example ."]
 
     clock = FrozenClock(NOW + 30 * DAY)
@@ -138,7 +138,7 @@ def test_an_act_that_cannot_be_done_keeps_no_other_waiting(service: Service, cap
 
 def test_of_two_endings_that_are_overdue_the_first_counts(service: Service) -> None:
     order = service.block("a.example", expires_at=text_of(NOW + HOUR))
-    service.act(order, "plan-lift", {"ground": "court", "reason": "heard", "at": text_of(NOW + 2 * HOUR)})
+    service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "heard", "at": text_of(NOW + 2 * HOUR)})
     service.clock.forward(DAY)
     service.publish()
 

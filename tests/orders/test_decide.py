@@ -274,7 +274,7 @@ def test_an_order_that_nobody_has_is_not_found(service: Service) -> None:
 @pytest.mark.parametrize("act", ["approve", "reject", "lift", "plan-lift"])
 def test_an_act_needs_the_version_that_was_shown(service: Service, act: str) -> None:
     order = service.propose()
-    body = {"reason": "x", **({"ground": "court"} if "lift" in act else {})}
+    body = {"reason": "x", **({"ground": "wrong_block"} if "lift" in act else {})}
 
     problem(service.post(f"orders/{order['id']}/{act}", body, by="approver-1", version=None), 428, "version_required")
 
@@ -291,7 +291,7 @@ def test_an_act_on_another_version_is_refused(service: Service, version: str) ->
 
 def test_every_act_on_an_order_counts_its_version_up(service: Service) -> None:
     order = service.block("a.example", "b.example")
-    planned = service.act(order, "plan-lift", {"ground": "court", "reason": "heard"}, version='"2"')
+    planned = service.act(order, "plan-lift", {"ground": "wrong_block", "reason": "heard"}, version='"2"')
     part = service.lift(planned, targets=targets("a.example"), version='"3"')
     whole = service.lift(part, version='"4"')
 

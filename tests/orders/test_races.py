@@ -23,7 +23,7 @@ RACES = 100
 """Of each of the three kinds that matter most, times PULIH_TEST_SCALE."""
 
 MIXED_RACES = 20
-LIFT = {"ground": "court", "reason": "at once"}
+LIFT = {"ground": "wrong_block", "reason": "at once"}
 REASON = {"reason": "at once"}
 
 
@@ -115,7 +115,8 @@ def race_lifts(service: Service, racers: Racers, *, shown: bool) -> list[int]:
     order = service.block()
     path = f"orders/{order['id']}/lift"
     statuses = racers.run(version_of(order, shown=shown), *((by, path, LIFT) for by in APPROVERS))
-    assert events_of(service, order) == {"order.proposed": 1, "order.approved": 1, "order.ended": 1}
+    ended = {"incident.recorded": 1, "order.ended": 1}
+    assert events_of(service, order) == {"order.proposed": 1, "order.approved": 1, **ended}
     assert intervals_of(service, order) == [True]
     return statuses
 

@@ -119,7 +119,9 @@ class Client(threading.Thread):
         assert approved.status_code == 200, approved.text
         self.blocked.add(name)
         if lift:
-            lifted = self.process.request("POST", f"{path}/lift", "approver-1", {"ground": "court", "reason": "x"})
+            lifted = self.process.request(
+                "POST", f"{path}/lift", "approver-1", {"ground": "wrong_block", "reason": "x"}
+            )
             assert lifted.status_code == 200, lifted.text
             self.lifted.add(name)
 

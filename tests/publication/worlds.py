@@ -82,7 +82,7 @@ class World:
             named = tuple(TargetIn(name=target.name, match=target.match) for target in targets)
         with self.database.write() as session:
             order = session.scalars(select(Order).where(Order.uid == held.uid)).one()
-            command = Lift(ground=Ground.COURT, reason="decided", targets=named)
+            command = Lift(ground=Ground.WRONG_BLOCK, reason="decided", targets=named)
             lift.lift(session, self.actor(session, "approver-1"), order, command, self.clock())
         held.targets -= targets if targets is not None else held.targets
         self.held = [each for each in self.held if each.targets]

@@ -37,7 +37,7 @@ def test_a_lift_while_it_is_down_is_shown_until_it_is_back(
         assert increment["octets"] > 100
         record_property("octets of the increment", increment["octets"])
 
-        service.act(f"/orders/{made['id']}/lift", {"ground": "court", "reason": "Decided"}, "approver-1")
+        service.act(f"/orders/{made['id']}/lift", {"ground": "wrong_block", "reason": "Decided"}, "approver-1")
         wait_until(lambda: at_isp(service)["in_effect"] is False, 10, service.log)
         assert still_blocked(service) == {"count": 1, "exact": True, "items": [{"name": NAME, "match": "exact"}]}
         assert "still blocks it" in installation.pulih("explain", NAME, "--isp", "isp-one")

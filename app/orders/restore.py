@@ -1,0 +1,175 @@
+"""Proposals that bring names back which a lift let go, under the same legal order, as long as that stands.
+
+What was met stays met, what was committed to stays so; another person approves, as for every order.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, Fault, Unprocessable, faults_of
+from app.journal.actor import Actor
+from app.journal.append import Entry, append
+from app.journal.events import EventType
+from app.journal.merkle import MerkleRoot
+from app.orders import documents, plan, propose, states, targets, trees
+from app.orders.guarding import Guard
+from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState, TargetRow
+from app.orders.schemas import Undo
+from resolver_policy import conditions
+from resolver_policy.errors import PolicyError
+
+UNDOABLE = (Ground.SOLUTION_INDICATED, Ground.WRONG_BLOCK)
+"""Grounds of a lift that leave the legal order as it is; after every other one a new order is needed."""
+
+LIVING = (OrderState.PROPOSED, *states.STANDING)
+ROWS_AT_ONCE = 5_000
+
+COPIED = (
+    "kind",
+    "sample",
+    "number",
+    "number_note",
+    "dated",
+    "authority",
+    "legal_basis",
+    "category",
+    "reason_id",
+    "reason_en",
+    "platform",
+    "sop",
+    "override",
+    "expires_at",
+)
+COPIED_OF_A_CONDITION = (
+    "position",
+    "parent_position",
+    "op",
+    "code",
+    "text_id",
+    "text_en",
+    "responsible_party",
+    "gating",
+    "kind",
+    "state",
+    "commitment_due_at",
+    "claimed_by_id",
+    "verified_by_id",
+)
+"""What a proposal says as the order did whose lift it undoes."""
+
+Row = tuple[str, int]
+
+
+def check(session: Session, order: Order, now: dt.datetime) -> None:
+    """Raise Conflict unless the lift of an order can be undone: its legal order stands, and nothing undoes it yet."""
+    name = order.number or order.uid
+    if order.state == OrderState.ENDED and order.ground not in UNDOABLE:
+        raise Conflict(f"order {name} ended ({order.ground}), so it no longer stands: propose a new order")
+    expires_at = states.expiry(order)
+    if expires_at is not None and expires_at <= now:
+        raise Conflict(f"order {name} would have expired by now, so it no longer stands: propose a new order")
+    refuse_if_met(session, order)
+    undoing = select(Order.uid).where(Order.undoes_id == order.id, Order.state.in_(LIVING)).limit(1)
+    if (uid := session.scalar(undoing)) is not None:
+        raise Conflict(f"order {uid} undoes the lift of {name} already")
+
+
+def refuse_if_met(session: Session, order: Order) -> None:
+    """Raise Conflict where the conditions of an order are met: nothing may block again what they opened."""
+    rows = trees.rows_of(session, order.id)
+    if rows and conditions.judge(trees.tree_of(rows), trees.leaf_states(rows)).satisfied:
+        raise Conflict(f"the conditions of order {order.number or order.uid} are met: propose a new order")
+
+
+def whole(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime, *, guard: Guard) -> Order:
+    """Propose everything that an ended order held when it ended; raises Conflict where it held nothing."""
+    at_the_end = TargetRow.released_at.is_(None)
+    query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order.id), at_the_end).order_by(TargetRow.id)
+    rows = ((key, match) for key, match in session.execute(query.execution_options(yield_per=ROWS_AT_ONCE)))
+    return propose_again(session, actor, order, rows, command, now, guard=guard)
+
+
+def propose_again(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    rows: Iterator[Row],
+    command: Undo,
+    now: dt.datetime,
+    *,
+    guard: Guard,
+) -> Order:
+    """Propose some names of an order again, given in key order.
+
+    Raises Conflict where that may not be, Unprocessable where the review date has passed and no other is given, or
+    where a name may not be blocked any more.
+    """
+    check(session, order, now)
+    proposal = _draft(session, actor, order, command, now)
+    root = MerkleRoot()
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        _check_names(order, some, guard)
+        targets.add(session, proposal.id, some, root.count)
+        root.extend(propose.target_line(key, match) for key, match in some)
+    if not root.count:
+        raise Conflict(f"order {order.number or order.uid} holds nothing that could come back")
+    proposal.targets_count, proposal.targets_root = root.count, root.digest()
+    session.flush()
+    plan.refuse_useless_exception(session, proposal)
+    _submit(session, actor, order, proposal, command, now)
+    return proposal
+
+
+def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime) -> Order:
+    review_due_at = command.review_due_at or order.review_due_at
+    if review_due_at <= now:
+        fault = Fault("review_date_past", review_due_at.isoformat(), "/review_due_at")
+        raise Unprocessable("the review date has passed: give another", code="review_date_past", faults=(fault,))
+    assert actor.principal_id is not None
+    proposal = Order(
+        uid=str(uuid.uuid4()),
+        state=OrderState.IMPORTING,
+        version=1,
+        effective_at=None,
+        review_due_at=review_due_at,
+        targets_count=0,
+        targets_root=b"",
+        proposed_at=now,
+        proposed_by_id=actor.principal_id,
+        undoes_id=order.id,
+        **{column: getattr(order, column) for column in COPIED},
+    )
+    session.add(proposal)
+    session.flush()
+    for row in trees.rows_of(session, order.id):
+        copied = {column: getattr(row, column) for column in COPIED_OF_A_CONDITION}
+        session.add(ConditionRow(uid=str(uuid.uuid4()), order_id=proposal.id, version=1, **copied))
+    return proposal
+
+
+def _submit(session: Session, actor: Actor, order: Order, proposal: Order, command: Undo, now: dt.datetime) -> None:
+    proposal.state = OrderState.PROPOSED
+    rows = trees.rows_of(session, proposal.id)
+    tree = documents.tree_document(trees.tree_of(rows)) if rows else None
+    facts = {
+        **propose.proposal_facts(proposal, tree),
+        "undoes": order.uid,
+        "reason_to_undo": command.reason,
+        "condition_states": {row.code: row.state for row in rows if row.op == LEAF},
+    }
+    append(session, actor, Entry(EventType.ORDER_PROPOSED, facts, proposal.id), now)
+    session.flush()
+
+
+def _check_names(order: Order, rows: list[Row], guard: Guard) -> None:
+    lenient = propose.is_lenient(order.kind, order.override)
+    for key, match in rows:
+        try:
+            guard.check_again(key, targets.MATCHES[match], overridden=lenient)
+        except PolicyError as error:
+            raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer="/targets")) from error

@@ -1,0 +1,76 @@
+"""Whatever happens to orders, in whatever order: a name is blocked exactly when the model says so.
+
+Random histories of orders, marks, waivers, suspensions, expiries, undoing and clocks that jump. `PULIH_TEST_SCALE=200`
+makes it ten thousand of them.
+"""
+
+import datetime as dt
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from app.answers.names import explain
+from app.main import make_publisher
+from app.publication import zones
+from app.publication.store import rules_of_release
+from resolver_policy.targets import Decision
+from tests import databases
+from tests.orders import model
+from tests.orders.histories import History, play
+from tests.policy.lookups import bind, records
+from tests.policy.scale import Record, scaled, seeded, tell
+from tests.publication.worlds import World
+from tests.service import FrozenClock, Template, copy_of, settings_in
+
+SIDE_BY_SIDE = 25
+ROUNDS = 16
+QUESTIONS = 2
+LINES = 100
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_name_is_blocked_exactly_when_the_model_says_so(
+    template: Template, tmp_path: Path, seed: int, record_property: Record
+) -> None:
+    acts = refused = 0
+    for batch in range(scaled(1)):
+        random = seeded(f"histories {seed} {batch}")
+        settings = settings_in(tmp_path / str(batch))
+        database = copy_of(template, settings)
+        world = World(database, make_publisher(settings, database), FrozenClock(), template, settings)
+        world.publisher.start(world.clock())
+        histories = [History(f"h{number}.example", Random(random.random())) for number in range(SIDE_BY_SIDE)]
+        for _ in range(ROUNDS):
+            now, *counts = play(world, histories, random)
+            world.publish()
+            check(world, histories, now)
+            acts, refused = acts + counts[0], refused + counts[1]
+        check_the_past(world, histories)
+        database.close()
+        databases.drop(settings.database)
+    tell(record_property, histories=SIDE_BY_SIDE * scaled(1), acts=acts, refused=refused)
+
+
+def check(world: World, histories: list[History], now: dt.datetime) -> None:
+    """What is published, name by name, against what the model says."""
+    with world.database.read() as session:
+        newest = zones.head(session)
+        assert newest is not None
+        published = bind(records(rules_of_release(session, newest.id)))
+    for history in histories:
+        said = history.note(now)
+        assert {name: published(name) is Decision.BLOCK for name in said} == said, history.domain
+
+
+def check_the_past(world: World, histories: list[History]) -> None:
+    """What was blocked at past moments, asked at the end."""
+    with world.database.read() as session:
+        for history in histories:
+            for at in history.random.sample(sorted(history.said), QUESTIONS):
+                name = history.random.choice(history.names())
+                assert explain(session, name, at).blocked == history.said[at][name], (name, at)
+
+
+def test_the_model_is_short_enough_to_be_believed() -> None:
+    assert len(Path(model.__file__).read_text().splitlines()) <= LINES
