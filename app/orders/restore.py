@@ -11,6 +11,7 @@ from itertools import islice
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.db import streamed
 from app.errors import Conflict, Fault, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
@@ -90,7 +91,7 @@ def whole(session: Session, actor: Actor, order: Order, command: Undo, now: dt.d
     """Propose everything that an ended order held when it ended; raises Conflict where it held nothing."""
     at_the_end = TargetRow.released_at.is_(None)
     query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order.id), at_the_end).order_by(TargetRow.id)
-    rows = ((key, match) for key, match in session.execute(query.execution_options(yield_per=ROWS_AT_ONCE)))
+    rows = ((key, match) for key, match in streamed(session, query, at_once=ROWS_AT_ONCE))
     return propose_again(session, actor, order, rows, command, now, guard=guard)
 
 
