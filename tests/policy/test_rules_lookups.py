@@ -12,9 +12,9 @@ from tests.policy.lookups import MODELS, records
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import cells_of, queries, random_targets
 
-SETS = scaled(6000)
+SETS = scaled(4000)
 QUERIES = 240
-EQUIVALENTS = scaled(2500)
+EQUIVALENTS = scaled(1500)
 
 Build = Callable[[Iterable[tuple[str, Cell]]], Iterable[tuple[str, Rule]]]
 BLOCK, PASS, NOTHING = Decision.BLOCK, Decision.PASS, Decision.NOTHING
