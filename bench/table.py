@@ -35,7 +35,7 @@ ROWS: Sequence[Row] = (
     Row("axfr", "one AXFR", 0.8, axfr.one, large=True, drawn=0),
     Row("eight", "eight AXFRs at once, until the last", 1.7, axfr.eight),
     Row("memory", "memory while serving", 0.5, memory.measure, large=True, drawn=0),
-    Row("change", "one change, committed until SOA shows it", 1.6, change.one, large=True, drawn=1),
+    Row("change", "one change until SOA shows it", 1.6, change.one, large=True, drawn=1),
     Row("transfer", "AXFR, IXFR and changes beside Knot", 2.0, transfer.measure, names=160_000),
     Row("batch", "10,000 names in one change until SOA shows them", 0.7, change.batch),
     Row("bind", "block and lift at a BIND resolver that holds the list", 5.0, resolver.bind),
