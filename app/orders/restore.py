@@ -11,7 +11,6 @@ from itertools import islice
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db import streamed
 from app.errors import Conflict, Fault, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
@@ -89,10 +88,16 @@ def refuse_if_met(session: Session, order: Order) -> None:
 
 def whole(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime, *, guard: Guard) -> Order:
     """Propose everything that an ended order held when it ended; raises Conflict where it held nothing."""
-    at_the_end = TargetRow.released_at.is_(None)
-    query = select(TargetRow.key, TargetRow.match).where(targets.of_order(order.id), at_the_end).order_by(TargetRow.id)
-    rows = ((key, match) for key, match in streamed(session, query, at_once=ROWS_AT_ONCE))
-    return propose_again(session, actor, order, rows, command, now, guard=guard)
+    return propose_again(session, actor, order, _held_at_the_end(session, order.id), command, now, guard=guard)
+
+
+def _held_at_the_end(session: Session, order_id: int) -> Iterator[Row]:
+    """Targets of an order that were not released before it ended, in key order, read a page at a time."""
+    query = select(TargetRow.id, TargetRow.key, TargetRow.match).where(TargetRow.released_at.is_(None))
+    query, after = query.where(targets.of_order(order_id)).order_by(TargetRow.id).limit(ROWS_AT_ONCE), 0
+    while rows := session.execute(query.where(TargetRow.id > after)).all():
+        yield from ((key, match) for _, key, match in rows)
+        after = rows[-1][0]
 
 
 def propose_again(

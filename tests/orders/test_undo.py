@@ -142,6 +142,8 @@ def test_commitments_that_were_kept_are_not_blocked_again(service: Service) -> N
 
     problem(service.post(f"orders/{proposal['id']}/approve", {"reason": "x"}, by="approver-2"), 409, "state_conflict")
     assert service.zone() == []
+    service.act(proposal, "withdraw", {"reason": "kept"}, by="approver-1")
+    assert "are met" in conflict(service, order)
 
 
 def test_a_lift_is_undone_once_at_a_time(service: Service) -> None:

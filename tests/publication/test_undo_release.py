@@ -84,6 +84,21 @@ def test_what_is_over_by_itself_or_may_not_come_back_is_told(service: Service) -
     assert "propose a new order" in items[1]["detail"]
 
 
+def test_a_release_that_was_prepared_is_undone_too(service: Service) -> None:
+    names = [f"n{number}.example" for number in range(1_001)]
+    order = service.propose_many(names)
+    service.approve(order, plan_hash=service.read(f"orders/{order['id']}/plan")["plan_hash"])
+    serial = published(service)
+    assert len(service.zone()) == len(names)
+
+    (item,) = undo(service, serial)
+    lifting = published(service)
+
+    assert (item["undo"], service.zone()) == ("lifted", [])
+    (item,) = undo(service, lifting)
+    assert service.read(f"orders/{item['proposal_id']}")["targets_count"] == len(names)
+
+
 def test_a_release_that_never_was(service: Service) -> None:
     problem(service.post(f"zones/{ZONE}/releases/7/undo", {"reason": "x"}, by="approver-1"), 404, "not_found")
     problem(service.post("zones/none.rpz/releases/7/undo", {"reason": "x"}, by="approver-1"), 404, "not_found")
