@@ -10,7 +10,7 @@ from app.cli.context import open_database, print_json, settings, token_option, u
 from app.cli.orders import act, acting_approver, load_guard, reader, reason_option
 from app.journal.actor import Actor, Role
 from app.journal.moment import moment
-from app.orders import queries
+from app.orders import queries, restore
 from app.orders import undo as undoing
 from app.orders.models import Order
 from app.orders.schemas import Undo
@@ -44,10 +44,14 @@ def undo_order(number: str, reason: str, review_due_at: str | None, token_file: 
             reader(session, token_file)
             print_json(undoing.plan(session, queries.order_by_number_or_uid(session, number), utc_now()))
         return
-    guard = load_guard()
+    guard, database = load_guard(), open_database()
+    with database.read() as session:
+        actor = acting_approver(session, token_file)
+        found = queries.order_by_number_or_uid(session, number).id
+    staged = restore.stage(database, actor, found, command, guard=guard, clock=utc_now)
 
     def do(session: Session, actor: Actor, found: Order, now: dt.datetime) -> Order:
-        undone = undoing.undo(session, actor, found, command, now, guard=guard)
+        undone = undoing.undo(session, actor, found, command, now, guard=guard, staged=staged)
         click.echo(_SAID[undone.act].format(id=undone.order.uid))
         return undone.order
 
@@ -74,11 +78,15 @@ def undo_release(
 ) -> None:
     """Undo what a release did, act by act, in every zone."""
     command = Undo.model_validate({"reason": reason, "review_due_at": review_due_at})
-    guard = load_guard()
-    with open_database().write() as session:
+    guard, database = load_guard(), open_database()
+    zone = zone or settings().zone_settings[0].name
+    with database.read() as session:
         actor = acting_approver(session, token_file)
-        release = releases.release_of(session, zone or settings().zone_settings[0].name, serial)
-        items = releases.undo(session, actor, release, command, moment(session, utc_now), guard=guard)
+    staged = releases.stage(database, actor, zone, serial, command, guard=guard, clock=utc_now)
+    with database.write() as session:
+        actor = acting_approver(session, token_file)
+        release = releases.release_of(session, zone, serial)
+        items = releases.undo(session, actor, release, command, moment(session, utc_now), guard=guard, staged=staged)
         lines = [_line(item) for item in items]
     click.echo("\n".join(lines) or f"release {serial} was made of no act on an order")
 

@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, NowDep, SessionDep, VersionDep
+from app.deps import ClockDep, DatabaseDep, NowDep, SessionDep, VersionDep
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import documents, lift, queries, suspend, undo
+from app.orders import documents, lift, queries, restore, suspend, undo
 from app.orders.guarding import Guard
 from app.orders.models import Order
 from app.orders.schemas import Lift, PlanLift, Resume, Suspend, Undo
@@ -100,12 +100,16 @@ def undo_order(
     version: VersionDep,
     response: Response,
     request: Request,
+    database: DatabaseDep,
 ) -> dict[str, Any]:
     """`undo` says what was done: `lifted` at once; `proposed`, and the answer is the proposal, which another person
     approves; `end_proposed` of an exception, which another approver undoes too."""
     guard: Guard = request.app.state.guard
+    with database.read() as reading:
+        found = queries.order_by_uid(reading, uid).id
+    staged = restore.stage(database, actor, found, command, guard=guard, clock=clock)
     order, now = _locked(session, uid, version), moment(session, clock)
-    undone = undo.undo(session, actor, order, command, now, guard=guard)
+    undone = undo.undo(session, actor, order, command, now, guard=guard, staged=staged)
     return {"undo": undone.act, **_answer(session, undone.order, response)}
 
 

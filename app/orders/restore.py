@@ -5,21 +5,23 @@ What was met stays met, what was committed to stays so; another person approves,
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.db import Clock, Database
 from app.errors import Conflict, Fault, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.merkle import MerkleRoot
 from app.orders import documents, plan, propose, states, targets, trees
+from app.orders import imports_staging as staging
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState, TargetRow
-from app.orders.schemas import Undo
+from app.orders.schemas import MAX_TARGETS, Undo
 from resolver_policy import conditions
 from resolver_policy.errors import PolicyError
 
@@ -86,18 +88,68 @@ def refuse_if_met(session: Session, order: Order) -> None:
         raise Conflict(f"the conditions of order {order.number or order.uid} are met: propose a new order")
 
 
-def whole(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime, *, guard: Guard) -> Order:
-    """Propose everything that an ended order held when it ended; raises Conflict where it held nothing."""
-    return propose_again(session, actor, order, _held_at_the_end(session, order.id), command, now, guard=guard)
+def whole(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    command: Undo,
+    now: dt.datetime,
+    *,
+    guard: Guard,
+    staged: int | None = None,
+) -> Order:
+    """Propose everything that an ended order held when it ended; `staged` is what `stage` has made ready.
+
+    Raises Conflict where it held nothing, and what `propose_again` raises.
+    """
+    if staged is None:
+        return propose_again(session, actor, order, _held_at_the_end(session, order.id), command, now, guard=guard)
+    check(session, order, now)
+    proposal = session.get(Order, staged)
+    if proposal is None or proposal.version != staging.FIRST_VERSION:
+        raise Conflict("it took too long and was taken away; nothing of it is kept: undo it again")
+    _submit(session, actor, order, proposal, command, now)
+    return proposal
+
+
+def stage(database: Database, actor: Actor, order_id: int, command: Undo, *, guard: Guard, clock: Clock) -> int | None:
+    """Store the names that undoing the lift of a large order proposes, in short transactions, seen by no reader.
+
+    None for an order whose lift is not to be undone, or that is small. Raises what `propose_again` raises; what is not
+    proposed in the end is swept as a broken-off import is.
+    """
+    with database.write() as session:
+        order = session.get_one(Order, order_id)
+        if order.state != OrderState.ENDED or order.targets_count <= MAX_TARGETS:
+            return None
+        check(session, order, clock())
+        staged = _draft(session, actor, order, command, clock()).id
+    root, after = MerkleRoot(), 0
+    while True:
+        with database.read() as session:
+            rows = _page(session, order_id, after)
+        if not rows:
+            break
+        after, pairs = rows[-1][0], [(key, match) for _, key, match in rows]
+        _check_names(order, pairs, guard)
+        staging.add(database, staged, pairs, root.count, clock())
+        root.extend(propose.target_line(key, match) for key, match in pairs)
+    staging.seal(database, staged, root.count, root.digest(), clock())
+    return staged
 
 
 def _held_at_the_end(session: Session, order_id: int) -> Iterator[Row]:
     """Targets of an order that were not released before it ended, in key order, read a page at a time."""
-    query = select(TargetRow.id, TargetRow.key, TargetRow.match).where(TargetRow.released_at.is_(None))
-    query, after = query.where(targets.of_order(order_id)).order_by(TargetRow.id).limit(ROWS_AT_ONCE), 0
-    while rows := session.execute(query.where(TargetRow.id > after)).all():
+    after = 0
+    while rows := _page(session, order_id, after):
         yield from ((key, match) for _, key, match in rows)
         after = rows[-1][0]
+
+
+def _page(session: Session, order_id: int, after: int) -> Sequence[tuple[int, str, int]]:
+    query = select(TargetRow.id, TargetRow.key, TargetRow.match).where(TargetRow.released_at.is_(None))
+    query = query.where(targets.of_order(order_id), TargetRow.id > after)
+    return [(id_, key, match) for id_, key, match in session.execute(query.order_by(TargetRow.id).limit(ROWS_AT_ONCE))]
 
 
 def propose_again(

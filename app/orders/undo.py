@@ -53,15 +53,24 @@ class Target:
     held_above_by: list[str]
 
 
-def undo(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime, *, guard: Guard) -> Undone:
-    """Undo an order, or the lift that ended it.
+def undo(
+    session: Session,
+    actor: Actor,
+    order: Order,
+    command: Undo,
+    now: dt.datetime,
+    *,
+    guard: Guard,
+    staged: int | None = None,
+) -> Undone:
+    """Undo an order, or the lift that ended it; `staged` is what `restore.stage` made ready of a large one.
 
     Raises Conflict where there is nothing to undo or the legal order no longer stands, Forbidden (`four_eyes`) for
     who has proposed the end of an exception, and what a proposal may raise.
     """
     act = what(session, order, now)
     if act is Act.PROPOSED:
-        return Undone(act, restore.whole(session, actor, order, command, now, guard=guard))
+        return Undone(act, restore.whole(session, actor, order, command, now, guard=guard, staged=staged))
     if act is Act.END_PROPOSED and order.end_proposed_by_id is None:
         states.revise(order)
         order.end_proposed_by_id = actor.principal_id

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, SessionDep
+from app.deps import ClockDep, DatabaseDep, SessionDep
 from app.errors import Gone, NotFound
 from app.journal.actor import Actor
 from app.journal.moment import moment
@@ -106,12 +106,14 @@ def undo_release(
     session: SessionDep,
     clock: ClockDep,
     request: Request,
+    database: DatabaseDep,
 ) -> dict[str, Any]:
     """Act by act: what it blocked is lifted at once (`lifted`), what it lifted is `proposed`, for another person to
     approve. All zones carry the same names, so it is undone in all of them."""
-    release = undo.release_of(session, zone, serial)
     guard: Guard = request.app.state.guard
-    items = undo.undo(session, actor, release, command, moment(session, clock), guard=guard)
+    staged = undo.stage(database, actor, zone, serial, command, guard=guard, clock=clock)
+    release = undo.release_of(session, zone, serial)
+    items = undo.undo(session, actor, release, command, moment(session, clock), guard=guard, staged=staged)
     return {"zone": zone, "serial": serial, "items": [_undone(item) for item in items]}
 
 

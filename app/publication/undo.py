@@ -5,12 +5,14 @@ What the release blocked is lifted at once; what it lifted becomes proposals, ea
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.db import Clock, Database
 from app.errors import AppError, NotFound
 from app.journal.actor import Actor
 from app.journal.events import EventType
@@ -48,14 +50,40 @@ def release_of(session: Session, zone: str, serial: int) -> Release:
     return session.get_one(Release, found)
 
 
+def stage(
+    database: Database, actor: Actor, zone: str, serial: int, command: Undo, *, guard: Guard, clock: Clock
+) -> dict[int, int]:
+    """Make ready what undoing a release will propose of large orders: order -> what `restore.stage` stored."""
+    with database.read() as session:
+        release = release_of(session, zone, serial)
+        ended = select(ReleaseAct.order_id).where(
+            ReleaseAct.release_id == release.id, ReleaseAct.whole, ReleaseAct.ends
+        )
+        order_ids = session.scalars(ended).all()
+    staged = {}
+    for order_id in order_ids:
+        with suppress(AppError, PolicyError):  # told where the act itself is tried
+            staged[order_id] = restore.stage(database, actor, order_id, command, guard=guard, clock=clock)
+    return {order_id: found for order_id, found in staged.items() if found is not None}
+
+
 def undo(
-    session: Session, actor: Actor, release: Release, command: Undo, now: dt.datetime, *, guard: Guard
+    session: Session,
+    actor: Actor,
+    release: Release,
+    command: Undo,
+    now: dt.datetime,
+    *,
+    guard: Guard,
+    staged: Mapping[int, int],
 ) -> list[Item]:
     """Undo what a release did, act by act. What cannot be undone is told, and keeps nothing else from being undone."""
     rows = session.scalars(
         select(ReleaseAct).where(ReleaseAct.release_id == release.id).order_by(ReleaseAct.order_id, ReleaseAct.whole)
     ).all()
-    return [_undo(session, actor, release, row, command, now, guard=guard) for row in rows]
+    return [
+        _undo(session, actor, release, row, command, now, guard=guard, staged=staged.get(row.order_id)) for row in rows
+    ]
 
 
 def _undo(
@@ -67,6 +95,7 @@ def _undo(
     now: dt.datetime,
     *,
     guard: Guard,
+    staged: int | None,
 ) -> Item:
     order = session.get_one(Order, row.order_id, with_for_update=True)
     is_over = order.state == OrderState.ENDED
@@ -75,7 +104,7 @@ def _undo(
     try:
         with session.begin_nested():
             if row.whole:
-                undone = orders.undo(session, actor, order, command, now, guard=guard)
+                undone = orders.undo(session, actor, order, command, now, guard=guard, staged=staged)
                 proposal = undone.order if undone.act is orders.Act.PROPOSED else None
                 return Item(order, undone.act, proposal=proposal)
             again = iter(_released(session, release, order))
