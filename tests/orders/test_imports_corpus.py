@@ -116,7 +116,7 @@ def test_in_every_format_no_other_name_comes_out(
     makers = (good, bad, drawn)
     made = [makers[number % len(makers)](chance) for number in range(scaled(1_500))]
     lines = [case for case in made if not set(MEANT_OTHERWISE[format_]) & set(case.line.strip(b"."))]
-    lines = [case for case in lines if not (format_ is Format.RPZ and case.line.endswith(b"."))]
+    lines = [case for case in lines if not case.line.endswith(b".") and case.line != b"localhost"]
     header = b"match,name" if format_ is Format.CSV else b""
     imported, items = run([header, *(WRAPPED[format_](case.line) for case in lines)], format_)
 
