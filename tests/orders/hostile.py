@@ -171,8 +171,8 @@ def vectors() -> Iterator[Case]:
                 ast.Attribute(attr="assertEqual"), [ast.Call(ast.Attribute(attr="encode"), [given, *_]), name]
             ):
                 valid[ast.literal_eval(given)] = ast.literal_eval(name).decode().removesuffix(".")
-    for given, name in valid.items():
-        yield from _case(given, "valid", name)
+    for listed, made in valid.items():
+        yield from _case(listed, "valid", made)
     known = _labels(valid)
     for call in calls:
         match call:
