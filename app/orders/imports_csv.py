@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.errors import Fault, Unprocessable
-from app.orders.imports_lines import BLANKS, REACHES, Cells, Line, Octets, Reach, decoded, shown
+from app.orders.imports_lines import BLANKS, REACHES, Cells, Line, Octets, decoded, shown
 from resolver_policy.errors import NameInvalid, PolicyError, printable
 from resolver_policy.targets import Match
 
@@ -58,7 +58,7 @@ def header_of(octets: Octets) -> Header | None:
     return None
 
 
-def read(octets: Octets, reach: Reach) -> Iterator[Line]:
+def read(octets: Octets, reach: int) -> Iterator[Line]:
     """The name on each line with its reach and its order's data; one line for each of the list."""
     header = header_of(octets)
     if header is None:
@@ -78,7 +78,7 @@ def read(octets: Octets, reach: Reach) -> Iterator[Line]:
 class _Table:
     """Reads line after line; remembers in which line a quoted field was left open."""
 
-    def __init__(self, header: Header, reach: Reach) -> None:
+    def __init__(self, header: Header, reach: int) -> None:
         self._header = header
         self._reach = reach
         self._opened_in = 0
@@ -115,7 +115,7 @@ class _Table:
         fault = None if said[NAME] else NameInvalid(f"line {number} has no name", value=text, rule="empty")
         return Line(number, said[NAME], fault, text, self._reach_of(said.get(MATCH, ""), number), order)
 
-    def _reach_of(self, match: str, number: int) -> Reach:
+    def _reach_of(self, match: str, number: int) -> int:
         if not match:
             return self._reach
         if match not in set(Match):

@@ -51,14 +51,19 @@ def looks_like(octets: Octets) -> Format:
     """The format of a list: a table by its header, else what most of its first lines are, else plain."""
     if imports_csv.header_of(octets) is not None:
         return Format.CSV
-    texts = [text for line in islice(octets(), LINES_LOOKED_AT) if (text := shown(line).strip(BLANKS + "\r"))]
-    texts = [text for text in texts if text[0] not in "#;"]
+    texts = [_without_comment(shown(line)) for line in islice(octets(), LINES_LOOKED_AT)]
+    texts = [text for text in texts if text]
     counts = {
         Format.RPZ: sum(map(imports_rpz.is_record, texts)),
         Format.HOSTS: sum(map(imports_hosts.is_entry, texts)),
     }
     likely = max(counts, key=counts.__getitem__)
     return likely if 2 * counts[likely] > len(texts) else Format.PLAIN
+
+
+def _without_comment(text: str) -> str:
+    """What stands on a line, in whatever format."""
+    return text.partition("#")[0].partition(";")[0].strip(BLANKS + "\r")
 
 
 def _read(given: Given, match: Match, kind: str) -> Iterator[Line]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 
-from app.orders.imports_lines import BLANKS, Line, Octets, Reach, decoded, shown
+from app.orders.imports_lines import BLANKS, Line, Octets, decoded, shown
 from resolver_policy.errors import NameInvalid, PolicyError, printable
 
 LOCAL = frozenset(
@@ -30,7 +30,7 @@ LOCAL = frozenset(
 _words = re.compile(r"[^ \t]+").findall
 
 
-def read(octets: Octets, reach: Reach) -> Iterator[Line]:
+def read(octets: Octets, reach: int) -> Iterator[Line]:
     """Every name of every line; at least one line for each of the list."""
     for number, line in enumerate(octets(), 1):
         try:
@@ -45,7 +45,7 @@ def is_entry(text: str) -> bool:
     return len(words) > 1 and _leads(words[0]) is not None
 
 
-def _names(number: int, text: str, reach: Reach) -> Iterator[Line]:
+def _names(number: int, text: str, reach: int) -> Iterator[Line]:
     words = _words(text)
     if not words:
         yield Line(number, "")

@@ -3,8 +3,7 @@ first and the same name comes twice in a row."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -14,7 +13,7 @@ from app.db import Database
 from app.errors import Unprocessable
 from app.orders import targets
 from app.orders.holders import Overhead
-from app.orders.imports_lines import Lines, Reach
+from app.orders.imports_lines import BELOW, Lines
 from app.orders.imports_sorting import KeySorter
 from app.orders.imports_verdicts import Rules, Verdicts
 from app.orders.models import Order, TargetRow
@@ -81,21 +80,23 @@ def read(lines: Lines, rules: Rules, verdicts: Verdicts, sorter: KeySorter, prog
     """Judge every line by itself, and hand the good names to the sorter."""
     done = 0
     below = False
+    place_of, add, named = rules.place_of, sorter.add, verdicts.named
     for line in lines():
         done += 1
         if done == LINES_IN_ONE_TICK:
             progress(done)
             done = 0
-        if not line.name and line.fault is None:
-            verdicts.empty(line.number)
+        number, name, fault, _, reach, _ = line
+        if not name and fault is None:
+            verdicts.empty(number)
             continue
         try:
-            place = rules.place_of(line)
+            place = place_of(line)
         except (PolicyError, Unprocessable):
-            verdicts.refuse(line.number)
+            verdicts.refuse(number)
         else:
-            sorter.add(place, line.reach << REACH_BITS | verdicts.named(line.number))
-            below |= line.reach == Reach.BELOW
+            add(place, reach << REACH_BITS | named(number))
+            below = below or reach == BELOW
     progress(done)
     if below:
         _refuse_alone(sorter.entries(), verdicts)
@@ -135,7 +136,7 @@ def _refuse_alone(entries: Entries, verdicts: Verdicts) -> None:
     """Refuse what is said of the names below one that the list does not have: no target means that."""
     own = ""
     for place, tag in entries:
-        if tag >> REACH_BITS != Reach.BELOW:
+        if tag >> REACH_BITS != BELOW:
             own = place
         elif place != own:
             verdicts.alone(tag & ENTRY)
@@ -148,31 +149,36 @@ def _found(entries: Entries, verdicts: Verdicts) -> Iterator[Found]:
     the first entry of each counts, the others are duplicates.
     """
     way = [("", 0)]
-    for key, group in groupby(entries, key=itemgetter(0)):
-        first = [0, 0, 0]
-        for _, tag in group:
-            reach, entry = tag >> REACH_BITS, tag & ENTRY
-            if not first[reach]:
-                first[reach] = entry
-            elif reach != Reach.BELOW or first[Reach.EXACT]:
-                verdicts.duplicate(entry, first[reach])
-        while not key.startswith(way[-1][0]):
-            way.pop()
-        yield from _targets(key, first, way[-1])
-        if first[Reach.SUBTREE] or (first[Reach.EXACT] and first[Reach.BELOW]):
-            way.append((key, first[Reach.SUBTREE] or first[Reach.EXACT]))
+    previous = ""
+    first = [0, 0, 0]
+    for key, tag in chain(entries, [("", 0)]):
+        if key != previous:
+            if previous:
+                while not previous.startswith(way[-1][0]):
+                    way.pop()
+                yield from _targets(previous, first, way)
+            previous, first = key, [0, 0, 0]
+        reach, entry = tag >> REACH_BITS, tag & ENTRY
+        if not first[reach]:
+            first[reach] = entry
+        elif reach != BELOW or first[targets.EXACT]:
+            verdicts.duplicate(entry, first[reach])
 
 
-def _targets(key: str, first: Sequence[int], above: tuple[str, int]) -> Iterator[Found]:
-    """The targets at one name: itself, itself and all below it, or both; together, they are the second."""
+def _targets(key: str, first: Sequence[int], way: list[tuple[str, int]]) -> Sequence[Found]:
+    """The targets at one name: itself, itself and all below it, or both; together, they are the second.
+
+    What is below the name finds it on the way where it is a subtree.
+    """
     exact, subtree, below = first
+    above = way[-1]
     if exact and below:
-        yield Found(key, targets.SUBTREE, exact, below, *above)
-        return
-    if exact:
-        yield Found(key, targets.EXACT, exact, 0, *((key, subtree) if subtree else above))
+        subtree, exact = exact, 0
     if subtree:
-        yield Found(key, targets.SUBTREE, subtree, 0, *above)
+        way.append((key, subtree))
+        whole = Found(key, targets.SUBTREE, subtree, below, *above)
+        return (Found(key, targets.EXACT, exact, 0, key, subtree), whole) if exact else (whole,)
+    return (Found(key, targets.EXACT, exact, 0, *above),) if exact else ()
 
 
 def _say(

@@ -1,7 +1,6 @@
 """Reading a list, whatever its format: its octets line by line, however long the file is, and what a line gives."""
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import IntEnum
 from typing import BinaryIO, NamedTuple
 
 from resolver_policy.errors import NameInvalid, NameTooLong, PolicyError
@@ -15,15 +14,10 @@ BLANKS = " \t"
 READ_AT_ONCE = 65_536
 
 
-class Reach(IntEnum):
-    """What a line means of its name: the name alone, with all below it, or (in a policy zone) only what is below."""
+EXACT, SUBTREE, BELOW = range(3)
+"""What a line means of its name: the name alone, with all below it, or (in a policy zone) only what is below."""
 
-    EXACT = 0
-    SUBTREE = 1
-    BELOW = 2
-
-
-REACHES = {Match.EXACT: Reach.EXACT, Match.SUBTREE: Reach.SUBTREE}
+REACHES = {Match.EXACT: EXACT, Match.SUBTREE: SUBTREE}
 MATCHES = (Match.EXACT, Match.SUBTREE, Match.SUBTREE)
 """The match with which the guard looks at a name of each reach."""
 
@@ -41,7 +35,7 @@ class Line(NamedTuple):
     name: str
     fault: PolicyError | None = None
     given: str | None = None
-    reach: int = Reach.SUBTREE
+    reach: int = SUBTREE
     cells: Cells = ()
 
     @property

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from app.orders.imports_lines import BLANKS, Line, Octets, Reach, decoded, shown
+from app.orders.imports_lines import BLANKS, Line, Octets, decoded, shown
 from resolver_policy.errors import PolicyError
 
 
-def read(octets: Octets, reach: Reach) -> Iterator[Line]:
+def read(octets: Octets, reach: int) -> Iterator[Line]:
     """The name on each line; one line for each of the list."""
     for number, line in enumerate(octets(), 1):
         try:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
-from app.orders.imports_lines import Line, Octets, Reach, check_length, decoded, shown
+from app.orders.imports_lines import BELOW, EXACT, Line, Octets, check_length, decoded, shown
 from resolver_policy.errors import NameInvalid, PolicyError, printable
 
 APEX = " "
@@ -114,8 +114,8 @@ class _Reader:
         given = f"{trigger} {kind} {' '.join(words)}"
         fault = self._unwanted(trigger, kind, words, given)
         if trigger.startswith("*."):
-            return Line(number, trigger[2:], fault, given, Reach.BELOW)
-        return Line(number, trigger, fault, given, Reach.EXACT)
+            return Line(number, trigger[2:], fault, given, BELOW)
+        return Line(number, trigger, fault, given, EXACT)
 
     def _unwanted(self, trigger: str, kind: str, words: Sequence[str], given: str) -> PolicyError | None:
         """Why a record gives no name that is wanted."""

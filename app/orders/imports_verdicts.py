@@ -49,10 +49,11 @@ class Rules:
 
     def place_of(self, line: Line) -> str:
         """Where a name is sorted: its key, behind its order where lines say orders; raises a Refusal."""
-        if line.fault is not None:
-            raise line.fault
-        key = self.guard.checked_key(line.name, MATCHES[line.reach], overridden=self.book.lenient)
-        return self.book.place(line.cells) + key if line.cells else key
+        _, name, fault, _, reach, cells = line
+        if fault is not None:
+            raise fault
+        key = self.guard.checked_key(name, MATCHES[reach], overridden=self.book.lenient)
+        return self.book.place(cells) + key if cells else key
 
 
 @dataclass(slots=True)
@@ -73,9 +74,8 @@ class Verdicts:
 
     def named(self, line: int) -> int:
         """The next entry holds a name; what becomes of it is said later, by the number that this gives."""
-        self._mark_next(ACCEPTED, line)
         self.total += 1
-        return len(self.marks)
+        return self._mark_next(ACCEPTED, line)
 
     def refuse(self, line: int) -> None:
         """The next entry is refused."""
@@ -168,15 +168,17 @@ class Verdicts:
     def _line_of(self, entry: int) -> int:
         return self.numbers[entry - 1] if self.numbers else entry
 
-    def _mark_next(self, mark: int, line: int) -> None:
-        if len(self.marks) >= MOST_LINES:
+    def _mark_next(self, mark: int, line: int) -> int:
+        entry = len(self.marks) + 1
+        if entry > MOST_LINES:
             raise TooLarge(f"the list has more than {MOST_LINES} lines")
         self.marks.append(mark)
         if self.numbers:
             self.numbers.append(line)
-        elif line != len(self.marks):
-            self.numbers = array("i", range(1, len(self.marks)))
+        elif line != entry:
+            self.numbers = array("i", range(1, entry))
             self.numbers.append(line)
+        return entry
 
 
 def _reason(line: Line, mark: int, rules: Rules) -> Item:

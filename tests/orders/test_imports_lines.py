@@ -9,11 +9,11 @@ from typing import BinaryIO
 import pytest
 
 from app.orders import imports_plain
-from app.orders.imports_lines import LONGEST_LINE, Line, Reach, of_file, of_texts
+from app.orders.imports_lines import EXACT, LONGEST_LINE, Line, of_file, of_texts
 
 
 def lines_of(stream: BinaryIO) -> Iterator[Line]:
-    return imports_plain.read(partial(of_file, stream), Reach.EXACT)
+    return imports_plain.read(partial(of_file, stream), EXACT)
 
 
 def read(octets: bytes) -> list[tuple[int, str, str | None]]:
@@ -90,7 +90,7 @@ def test_a_file_is_read_again_from_its_start() -> None:
 def test_texts_are_lines_and_a_line_feed_in_one_ends_nothing() -> None:
     texts = ["a.example # why", "a.example\nb.example", "", "x" * (LONGEST_LINE + 1)]
 
-    lines = imports_plain.read(partial(of_texts, texts), Reach.EXACT)
+    lines = imports_plain.read(partial(of_texts, texts), EXACT)
     assert [(line.number, line.text[:20], line.fault is None) for line in lines] == [
         (1, "a.example", True),
         (2, "a.example\nb.example", True),
