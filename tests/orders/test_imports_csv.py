@@ -1,5 +1,6 @@
 """Importing a table: a name a line, and orders where the header has columns for them."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,12 @@ from click.testing import CliRunner
 
 from app.cli import main
 from app.db import Database
-from app.orders import imports_book
+from app.errors import Unprocessable
+from app.orders import imports_book, imports_csv
+from app.orders.imports_lines import SUBTREE, Line, of_texts
 from app.settings import Settings
+from resolver_policy.errors import PolicyError
+from resolver_policy.names import canonical
 from tests.orders.importing import import_json, judged, order_data, send_file, verdicts
 from tests.service import Json, Service, Template, answered, environment_of, problem
 
@@ -26,6 +31,17 @@ TABLE = f"""\
 {TWO},subtree,a.example
 """
 COMMON = {"kind": "block", "conditions": order_data()["conditions"]}
+
+
+def rule_of(line: Line) -> str | None:
+    """The rule that a line breaks."""
+    try:
+        if line.fault is not None:
+            raise line.fault
+        canonical(line.name)
+    except PolicyError as error:
+        return error.rule
+    return None
 
 
 def blocks(service: Service, number: str) -> list[tuple[str, str]]:
@@ -133,11 +149,22 @@ def test_too_many_orders_are_refused(service: Service, monkeypatch: pytest.Monke
     assert service.rows()["orders"] == 0
 
 
-@pytest.mark.parametrize("content", ["name,colour\na.example,red\n", "name,name\n", "domain\n", "", "# nothing\n"])
-def test_a_table_without_a_header_is_refused(service: Service, content: str) -> None:
-    body = problem(send_file(service, content, query="?format=csv"), 422, "body_invalid")
+def test_an_order_may_be_written_in_more_ways_than_one_but_not_in_any_number(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = f"{HEADER}\n{ONE},exact,a.example\n{ONE.replace('2027-11-01', '2027-10-31T17:00:00Z')},exact,b.example\n"
 
-    assert body["errors"][0]["rule"] == "csv_header"
+    assert len(judged(service, content.splitlines(), order=COMMON)["orders"]) == 1
+    monkeypatch.setattr(imports_book, "MOST_WAYS", 1)
+    problem(send_file(service, content, order=COMMON), 413, "too_large")
+
+
+@pytest.mark.parametrize("content", ["name,colour", "name,name", "domain", "", "# nothing"])
+def test_a_table_without_a_header_is_refused(content: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        list(imports_csv.read(partial(of_texts, [content, "a.example"]), SUBTREE))
+
+    assert [(fault.rule, fault.line) for fault in caught.value.faults] == [("csv_header", 1)]
 
 
 @pytest.mark.parametrize(
@@ -156,10 +183,11 @@ def test_a_table_without_a_header_is_refused(service: Service, content: str) -> 
         (["x" * 5_000], ["line_length"]),
     ],
 )
-def test_quotes_close_on_their_line(service: Service, lines: list[str], rules: list[str | None]) -> None:
-    answer = judged(service, ["name", *lines])
+def test_quotes_close_on_their_line(lines: list[str], rules: list[str | None]) -> None:
+    header, *read = imports_csv.read(partial(of_texts, ["name", *lines]), SUBTREE)
 
-    assert [item.get("rule") for item in answer["items"]] == rules
+    assert (header.name, header.fault) == ("", None)
+    assert [rule_of(line) for line in read] == rules
 
 
 def test_the_same_table_again_changes_nothing_and_one_more_order_is_new(service: Service) -> None:

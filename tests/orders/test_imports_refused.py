@@ -10,7 +10,7 @@ from app.cli import main
 from app.db import Database
 from app.orders.imports_texts import RULES, VERDICTS
 from app.settings import Settings
-from tests.orders.importing import order_data, send_file
+from tests.orders.importing import import_json, order_data, send_file
 from tests.orders.test_imports_cli import ORDER
 from tests.orders.test_imports_csv import COMMON, TABLE
 from tests.orders.test_imports_hostile import HOSTILE
@@ -66,7 +66,8 @@ def test_reasons_stand_above_each_line_in_both_languages(service: Service) -> No
 
 def test_a_line_that_is_not_whole_is_no_line_of_the_file(service: Service) -> None:
     """Cut to what is held of it, it might say something else."""
-    text = refused_file(service, "a.example" + " " * 5_000 + ".evil\nb.example\n", order_data())
+    lines = ["a.example" + " " * 5_000 + ".evil", "b.example\nc.example"]
+    text = answered(import_json(service, lines, query="?dry_run=true&refused=true"))["refused_file"]
 
     assert [line for line in text.splitlines() if not line.startswith("#")] == []
 

@@ -29,6 +29,26 @@ e CNAME rpz-drop. ; as it is
 """
 
 
+OWNERS = {
+    "32.1.2.0.192.rpz-ip": "rpz_trigger",
+    "32.1.2.0.192.rpz-client-ip": "rpz_trigger",
+    "ns.example.rpz-nsdname": "rpz_trigger",
+    "128.1.zz.db8.2001.rpz-nsip": "rpz_trigger",
+    "13.251.79.1": "address",
+    "*": "wildcard",
+    "*.*.a.example": "wildcard",
+    "a.*.example": "wildcard",
+    "a\\.b.example": "character",
+    "a\\046.example": "character",
+    '"a.example"': "character",
+    "a\x00.example": "control_character",
+    "com": "tld",
+    "*.com": "tld",
+    "co.id": "public_suffix",
+}
+"""Owners of records, and the rule that each breaks."""
+
+
 def read(*texts: str, passing: bool = False) -> list[tuple[int, str, int, str | None]]:
     """(line, name, reach, rule) of the lines that hold something."""
     return [
@@ -140,6 +160,8 @@ def test_what_passes_is_an_exception_and_needs_its_own_order(service: Service) -
         (" CNAME .", "zone_record"),
         ('a.example TXT "open', "zone_record"),
         ("a.example. CNAME .", "outside_zone"),
+        ("a.example.\x00. CNAME .", "outside_zone"),
+        ("a.example.\\ . CNAME .", "outside_zone"),
         ("a.example CNAME ( .", "parenthesis"),
         ("a.example CNAME . )", "parenthesis"),
         (f"a.example CNAME . ; {'x' * LONGEST_LINE}", "line_length"),
@@ -149,29 +171,23 @@ def test_a_line_that_is_no_record_of_a_policy_zone_is_refused(line: str, rule: s
     assert rules(line, "( ) )")[:1] == [rule]
 
 
-@pytest.mark.parametrize(
-    ("owner", "rule"),
-    [
-        ("32.1.2.0.192.rpz-ip", "rpz_trigger"),
-        ("32.1.2.0.192.rpz-client-ip", "rpz_trigger"),
-        ("ns.example.rpz-nsdname", "rpz_trigger"),
-        ("128.1.zz.db8.2001.rpz-nsip", "rpz_trigger"),
-        ("13.251.79.1", "address"),
-        ("*", "wildcard"),
-        ("*.*.a.example", "wildcard"),
-        ("a.*.example", "wildcard"),
-        ("a\\.b.example", "character"),
-        ("a\\046.example", "character"),
-        ('"a.example"', "character"),
-        ("com", "tld"),
-        ("*.com", "tld"),
-        ("co.id", "public_suffix"),
-    ],
-)
-def test_an_owner_that_is_no_name_to_block_is_refused(service: Service, owner: str, rule: str) -> None:
-    answer = judged(service, [f"{owner} CNAME ."], query="?format=rpz")
+def test_an_owner_that_is_no_name_to_block_is_refused(service: Service) -> None:
+    answer = judged(service, [f"{owner} CNAME ." for owner in OWNERS], query="?format=rpz")
 
-    assert [item["rule"] for item in answer["items"]] == [rule]
+    assert [item["rule"] for item in answer["items"]] == list(OWNERS.values())
+
+
+def test_an_exception_that_would_do_nothing_is_refused(service: Service) -> None:
+    service.block("a.example")
+    before = service.rows()
+    exception = order_data(kind="exception", conditions=None)
+
+    body = problem(
+        send_file(service, "a.example CNAME rpz-passthru.\n", order=exception), 409, "exception_not_specific"
+    )
+
+    assert body["errors"][0]["value"] == "a.example"
+    assert service.rows() == before
 
 
 def test_nothing_inside_an_open_parenthesis_is_a_name() -> None:
