@@ -27,6 +27,7 @@ ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py 
 
 test: install-dev ## set everything up, install the servers it tests against, run all tests, and on PostgreSQL what differs there
 	@scripts/test-deps
+	@scripts/idna-vectors
 	@$(MAKE) --no-print-directory check
 	@rm -f .coverage .coverage.*
 	$(PY) -m coverage run -m pytest -n 2 --dist loadgroup -m 'not alone' $(PYTEST_ARGS)
@@ -36,6 +37,7 @@ test: install-dev ## set everything up, install the servers it tests against, ru
 
 test-postgresql: install-dev ## run everything that has a database below it on PostgreSQL
 	@scripts/test-deps
+	@scripts/idna-vectors
 	PULIH_TEST_DATABASE=postgresql $(PY) -m pytest -n 2 --dist loadgroup -m 'database and not alone' $(PYTEST_ARGS)
 
 install: .venv/.installed ## .venv with the locked dependencies and the command `pulih`
@@ -72,6 +74,7 @@ bench-growth: install-dev ## how cost grows from 10 thousand to 10 million names
 
 soak: install-dev ## repeat all tests with fresh seeds for SOAK_MINUTES (60)
 	@scripts/test-deps
+	@scripts/idna-vectors
 	@scripts/soak
 
 lock: install-dev ## make the lock files anew from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)

@@ -3,7 +3,6 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
@@ -12,8 +11,7 @@ from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.journal.models import Event, JournalHead
-from app.orders import plan, propose, queries, states, targets, undo
+from app.orders import meanwhile, plan, propose, queries, states, targets, undo
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
 from app.orders.plan import Plan
@@ -97,29 +95,16 @@ def prepare(database: Database, uid: str, *, guard: Guard) -> Prepared:
         with database.read() as session:
             prepared = _prepare(session, queries.order_by_uid(session, uid), guard)
         with database.read() as session:
-            if _is_current(session, queries.order_by_uid(session, uid), prepared):
+            if meanwhile.untouched(session, queries.order_by_uid(session, uid).id, prepared.events):
                 break
     return prepared
 
 
 def _prepare(session: Session, order: Order, guard: Guard) -> Prepared:
-    events = _events(session)
+    events = meanwhile.events(session)
     plan.refuse_useless_exception(session, order)
     _check_guard(session, order, guard)
     return Prepared(plan.make(session, order, guard=guard), events)
-
-
-def _events(session: Session) -> int:
-    return session.scalars(select(JournalHead.size)).one()
-
-
-def _is_current(session: Session, order: Order, prepared: Prepared) -> bool:
-    """Whether no act since then was on an order that shares a name with this one, or holds a subtree above one."""
-    acted_on = select(Event.order_id).where(Event.seq > prepared.events, Event.order_id != order.id)
-    others = session.scalars(select(Order).where(Order.id.in_(acted_on))).all()
-    return all(
-        other.targets_count <= MAX_TARGETS and not targets.reach(session, other.id, order.id) for other in others
-    )
 
 
 def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, prepared: Prepared | None) -> None:
@@ -131,7 +116,7 @@ def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, p
             plan.refuse_useless_exception(session, order)
             _check_guard(session, order, guard)
             return
-    if prepared is None or not _is_current(session, order, prepared):
+    if prepared is None or not meanwhile.untouched(session, order.id, prepared.events):
         if prepared is not None and is_large:
             raise Conflict(PLAN_CHANGED, code="plan_changed")
         prepared = _prepare(session, order, guard)

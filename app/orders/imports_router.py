@@ -1,22 +1,25 @@
-"""`/imports`: one order from a list, as a file or as JSON."""
+"""`/imports`: orders from a list, as a file or as JSON."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from app.auth.access import APPROVER, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
 from app.deps import SessionDep, get_database
 from app.errors import Fault, TooLarge, Unprocessable, WrongMediaType
 from app.journal.actor import Actor
-from app.orders import imports, imports_lines
-from app.orders.imports import Options
-from app.orders.imports_lines import Lines
+from app.orders import imports, imports_formats, imports_lines, imports_refused
+from app.orders.imports_answer import REFUSED_SHOWN, Options
+from app.orders.imports_book import Template
+from app.orders.imports_formats import Format, Given
+from app.orders.imports_lines import Octets
 from app.orders.schemas import OrderIn, Schema
 from resolver_policy.targets import Match
 
@@ -24,7 +27,9 @@ Value = TypeVar("Value")
 
 MOST_JSON_OCTETS = 8 * 1024 * 1024
 MOST_ORDER_OCTETS = 1024 * 1024
+MOST_REFUSED_TEXTS = 3 * REFUSED_SHOWN
 CREATED, LOOKED_AT = 201, 200
+ANY_OBJECT = TypeAdapter(dict[str, Any])
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
 
@@ -32,9 +37,9 @@ Proposer = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER))]
 
 
 class ImportIn(Schema):
-    """An order, and the lines of its list."""
+    """An order, or what the lines do not say of theirs, and the lines of its list."""
 
-    order: OrderIn
+    order: dict[str, Any]
     lines: tuple[str, ...]
 
 
@@ -42,8 +47,8 @@ class ImportIn(Schema):
 class Upload:
     """An order and a list, in whichever way they came."""
 
-    order: OrderIn
-    lines: Lines
+    order: OrderIn | Template
+    given: Given
 
 
 def _schema(model: type[Schema]) -> dict[str, Any]:
@@ -76,18 +81,26 @@ BODY = {
 }
 
 
-async def read_upload(request: Request, actor: Proposer) -> AsyncIterator[Upload]:
+async def read_upload(
+    request: Request,
+    actor: Proposer,
+    *,
+    format_: Annotated[
+        Format | None, Query(alias="format", description="How the list is written; where it is not said, it is seen.")
+    ] = None,
+) -> AsyncIterator[Upload]:
     """One JSON document, or the two parts of a multipart body; not a word of it is read before the token is."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        yield _from_json(await request.body())
+        yield _from_json(await request.body(), format_)
     elif kind == "multipart/form-data":
         async with request.form(max_files=2, max_fields=2) as form:
             order, file = form.get("order"), form.get("file")
             if order is None or file is None or isinstance(file, str):
                 raise _parts_missing(order=order is not None)
             text = order if isinstance(order, str) else await order.read(MOST_ORDER_OCTETS)
-            yield Upload(_valid(OrderIn.model_validate_json, text, "order"), partial(imports_lines.of_file, file.file))
+            said = _valid(ANY_OBJECT.validate_json, text, "order")
+            yield _upload(said, partial(imports_lines.of_file, file.file), format_)
     else:
         raise WrongMediaType("send multipart/form-data (order, file) or application/json (order, lines)")
 
@@ -97,9 +110,12 @@ def get_options(
     match: Annotated[Match, Query(description="How far a name reaches; said once for the whole list.")] = Match.SUBTREE,
     dry_run: Annotated[bool, Query(description="Judge every line and store nothing.")] = False,
     partial: Annotated[bool, Query(description="Store the good lines although others are refused.")] = False,
+    plan_id: Annotated[
+        str | None, Query(description="Store only what the dry run that gave this id has shown.", max_length=200)
+    ] = None,
 ) -> Options:
-    """Read `?match=`, `?dry_run=` and `?partial=`."""
-    return Options(match, dry_run, partial)
+    """Read `?match=`, `?dry_run=`, `?partial=` and `?plan_id=`."""
+    return Options(match, dry_run, partial, plan_id)
 
 
 @router.post("/imports", status_code=CREATED, openapi_extra={"requestBody": BODY}, summary="Propose an order by list")
@@ -110,11 +126,17 @@ def import_list(
     options: Annotated[Options, Depends(get_options)],
     session: SessionDep,
     response: Response,
+    *,
+    refused: Annotated[
+        bool, Query(description="Answer the refused lines as a list to correct (`refused_file`) as well.")
+    ] = False,
 ) -> dict[str, Any]:
     """A verdict for every line. One refused line, and nothing is stored, unless `partial`.
 
     201 with the proposal's id; 200 where nothing was to be stored: a dry run, or names that the order of this number
-    holds already. An answer shows every refused line and the first 1,000 others; `counts` are about all.
+    holds already. An answer shows every refused line and the first 1,000 others; `counts` are about all. A dry run
+    gives a `plan_id`: with it the same list is stored only if nothing that its verdicts depend on has moved (409).
+    A table whose header names columns of orders makes a proposal of each order that its lines name.
     """
     state = request.app.state
     imported = imports.import_list(
@@ -122,7 +144,7 @@ def import_list(
         session,
         actor,
         upload.order,
-        upload.lines,
+        upload.given,
         options,
         guard=state.guard,
         clock=state.clock,
@@ -132,14 +154,23 @@ def import_list(
     response.status_code = CREATED if imported.stored else LOOKED_AT
     if imported.order is not None:
         response.headers["ETag"] = f'"{imported.order.version}"'
-    return imported.document()
+    document = imported.document()
+    if refused:
+        document["refused_file"] = "".join(islice(imports_refused.texts(imported), MOST_REFUSED_TEXTS))
+    return document
 
 
-def _from_json(octets: bytes) -> Upload:
+def _upload(said: dict[str, Any], octets: Octets, format_: Format | None) -> Upload:
+    """An order, unless it is the lines that say theirs: then what is common to all."""
+    given = imports_formats.given(octets, format_)
+    return Upload(said if given.says_orders else _valid(OrderIn.model_validate, said, "order"), given)
+
+
+def _from_json(octets: bytes, format_: Format | None) -> Upload:
     if len(octets) > MOST_JSON_OCTETS:
         raise TooLarge(f"a list of over {MOST_JSON_OCTETS} octets is sent as a file: multipart/form-data")
     sent = _valid(ImportIn.model_validate_json, octets)
-    return Upload(sent.order, partial(imports_lines.of_texts, sent.lines))
+    return _upload(sent.order, partial(imports_lines.of_texts, sent.lines), format_)
 
 
 def _parts_missing(*, order: bool) -> Unprocessable:
@@ -148,7 +179,7 @@ def _parts_missing(*, order: bool) -> Unprocessable:
     return Unprocessable(f"the body needs a part {missing!r}: order (JSON) and file (the list)", faults=(fault,))
 
 
-def _valid(read: Callable[[str | bytes], Value], sent: str | bytes, *where: str) -> Value:
+def _valid(read: Callable[[Any], Value], sent: object, *where: str) -> Value:
     """A body by its schema; raises RequestValidationError, with pointers from the start of the body."""
     try:
         return read(sent)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Self
 
 ENTRIES_IN_ONE_RUN = 100_000
-LINE_DIGITS = 10
+LINE_DIGITS = 11
 OCTETS_OF_ONE_BLOCK = 65_536
 
 _new_run = partial(tempfile.TemporaryFile, "w+", encoding="ascii", newline="\n")

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from app.errors import TooLarge
+from app.errors import TooLarge, Unprocessable
+from app.orders import imports_texts
 from app.orders.guarding import Guard
-from app.orders.imports_lines import Line, Lines
+from app.orders.imports_book import Book, Entered
+from app.orders.imports_lines import MATCHES, Line, Lines
 from resolver_policy import names
-from resolver_policy.errors import PolicyError, printable
-from resolver_policy.targets import Match
+from resolver_policy.errors import NameInvalid, PolicyError, printable
 
 MOST_LINES = 50_000_000
 
@@ -26,71 +27,92 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
-EMPTY, ACCEPTED, UNCHANGED, REFUSED, HELD_ABOVE = range(5)
-"""How a line is marked. A mark above these says: duplicate of line (mark - HELD_ABOVE); one below zero: covered by
-line (-mark)."""
+EMPTY, ACCEPTED, UNCHANGED, REFUSED, ALONE, HELD_ABOVE = range(6)
+"""How a line is marked. A mark above these says: duplicate of entry (mark - HELD_ABOVE); one below zero: covered by
+entry (-mark)."""
 
-PLAIN = {ACCEPTED: Verdict.ACCEPTED, UNCHANGED: Verdict.UNCHANGED, REFUSED: Verdict.REFUSED}
+PLAIN = {ACCEPTED: Verdict.ACCEPTED, UNCHANGED: Verdict.UNCHANGED}
+REFUSALS = (REFUSED, ALONE)
+
+Refusal = PolicyError | Unprocessable
+"""What may be wrong with a line: its name, or what it says of its order."""
+
+Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What each name of a list is held against: the guard, the match of the list, and whether an override is given."""
+    """What each name of a list is held against: the guard, and the orders of the list."""
 
     guard: Guard
-    match: Match
-    overridden: bool
+    book: Book
 
-    def key_of(self, line: Line) -> str:
-        """The key of the name on a line; raises PolicyError."""
-        if line.fault is not None:
-            raise line.fault
-        return self.guard.checked_key(line.text, self.match, overridden=self.overridden)
+    def place_of(self, line: Line) -> str:
+        """Where a name is sorted: its key, behind its order where lines say orders; raises a Refusal."""
+        _, name, fault, _, reach, cells = line
+        if fault is not None:
+            raise fault
+        key = self.guard.checked_key(name, MATCHES[reach], overridden=self.book.lenient)
+        return self.book.place(cells) + key if cells else key
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """The marks of all lines, how many hold something (`total`), and how many of each verdict there are."""
+    """The marks of all entries, how many hold something (`total`), and how many of each verdict there are.
+
+    An entry is a line, or one name of several on a line; `numbers` says the line of each once that is not the same.
+    """
 
     marks: "array[int]" = field(default_factory=lambda: array("i"))
+    numbers: "array[int]" = field(default_factory=lambda: array("i"))
     counts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     total: int = 0
 
-    def empty(self) -> None:
-        """The next line holds nothing."""
-        self._mark_next(EMPTY)
+    def empty(self, line: int) -> None:
+        """The next entry holds nothing."""
+        self._mark_next(EMPTY, line)
 
-    def named(self) -> None:
-        """The next line holds a name; what becomes of it is said later."""
-        self._mark_next(ACCEPTED)
+    def named(self, line: int) -> int:
+        """The next entry holds a name; what becomes of it is said later, by the number that this gives."""
         self.total += 1
+        return self._mark_next(ACCEPTED, line)
 
-    def refuse(self) -> None:
-        """The next line is refused."""
-        self._mark_next(REFUSED)
+    def refuse(self, line: int) -> None:
+        """The next entry is refused."""
+        self._mark_next(REFUSED, line)
         self.total += 1
+        self.counts[Verdict.REFUSED] += 1
+
+    def alone(self, entry: int) -> None:
+        """An entry means all names below one that is not in the list itself: refused."""
+        self.marks[entry - 1] = ALONE
         self.counts[Verdict.REFUSED] += 1
 
     def accept(self) -> None:
         self.counts[Verdict.ACCEPTED] += 1
 
-    def unchanged(self, line: int) -> None:
-        self.marks[line - 1] = UNCHANGED
+    def unchanged(self, entry: int) -> None:
+        self.marks[entry - 1] = UNCHANGED
         self.counts[Verdict.UNCHANGED] += 1
 
-    def duplicate(self, line: int, first: int) -> None:
-        self.marks[line - 1] = HELD_ABOVE + first
+    def duplicate(self, entry: int, first: int) -> None:
+        self.marks[entry - 1] = HELD_ABOVE + first
         self.counts[Verdict.DUPLICATE] += 1
 
-    def cover(self, line: int, by_line: int | None) -> None:
-        """A name above stands in the list, or (`by_line` None) is held by an order in force."""
-        self.marks[line - 1] = HELD_ABOVE if by_line is None else -by_line
+    def cover(self, entry: int, by_entry: int | None) -> None:
+        """A name above stands in the list, or (`by_entry` None) is held by an order in force."""
+        self.marks[entry - 1] = HELD_ABOVE if by_entry is None else -by_entry
         self.counts[Verdict.COVERED] += 1
+
+    def together(self, entry: int, other: int) -> None:
+        """An entry says one target together with another, whose verdict it shares."""
+        mark = self.marks[entry - 1] = self.marks[other - 1]
+        self.counts[PLAIN.get(mark, Verdict.COVERED)] += 1
 
     def items(
         self, lines: Lines, rules: Rules, *, refused: int = MOST_LINES, others: int = MOST_LINES
-    ) -> Iterator[dict[str, Any]]:
-        """A document for each line that holds something, in the order of the file, which is read again for it.
+    ) -> Iterator[Item]:
+        """A document for each entry that holds something, in the order of the file, which is read again for it.
 
         At most so many that are refused, and so many that are not; it ends as soon as there are no more of either.
         """
@@ -98,38 +120,80 @@ class Verdicts:
         for line, mark in zip(lines(), self.marks, strict=False):
             if not any(left.values()):
                 break
-            if mark != EMPTY and left[mark == REFUSED]:
-                left[mark == REFUSED] -= 1
-                yield item(line, mark, rules)
+            bad = mark in REFUSALS
+            if mark != EMPTY and left[bad]:
+                left[bad] -= 1
+                yield self.item(line, mark, rules)
+
+    def refused(self, lines: Lines, rules: Rules) -> Iterator[tuple[Line, Item]]:
+        """Every refused entry as it was read, with its document."""
+        left = self.counts[Verdict.REFUSED]
+        for line, mark in zip(lines(), self.marks, strict=False):
+            if not left:
+                break
+            if mark in REFUSALS:
+                left -= 1
+                yield line, self.item(line, mark, rules)
+
+    def new(self, lines: Lines, book: Book, entered: Entered) -> Iterator[Line]:
+        """Lines that one order of the list would get, of what has been judged so far."""
+        for line, mark in zip(lines(), self.marks, strict=False):
+            if (mark in {ACCEPTED, HELD_ABOVE} or mark < 0) and book.order_of(line.cells) is entered:
+                yield line
 
     @property
     def not_refused(self) -> int:
-        """Lines that hold a good name, stored or not."""
+        """Entries that hold a good name, stored or not."""
         return self.total - self.counts[Verdict.REFUSED]
 
-    def _mark_next(self, mark: int) -> None:
-        if len(self.marks) >= MOST_LINES:
+    def item(self, line: Line, mark: int, rules: Rules) -> Item:
+        """One entry as it is answered: what was given, the name it means, the verdict and why."""
+        document: Item = {"line": line.number, "input": printable(line.text), "name": None}
+        if mark in REFUSALS:
+            return {**document, "verdict": str(Verdict.REFUSED), **_reason(line, mark, rules)}
+        document["name"] = names.canonical(line.name)
+        if mark in PLAIN:
+            return {**document, "verdict": str(PLAIN[mark])}
+        if mark > HELD_ABOVE:
+            number = self._line_of(mark - HELD_ABOVE)
+            said = imports_texts.Text(f"sudah ada di baris {number}", f"stands in line {number} already")
+            return {**document, "verdict": str(Verdict.DUPLICATE), "detail": said.en, "detail_id": said.id}
+        if mark == HELD_ABOVE:
+            said = imports_texts.HELD_ABOVE
+        else:
+            number = self._line_of(-mark)
+            said = imports_texts.Text(f"baris {number} memuat nama di atasnya", f"line {number} holds a name above it")
+        return {**document, "verdict": str(Verdict.COVERED), "detail": said.en, "detail_id": said.id}
+
+    def _line_of(self, entry: int) -> int:
+        return self.numbers[entry - 1] if self.numbers else entry
+
+    def _mark_next(self, mark: int, line: int) -> int:
+        entry = len(self.marks) + 1
+        if entry > MOST_LINES:
             raise TooLarge(f"the list has more than {MOST_LINES} lines")
         self.marks.append(mark)
+        if self.numbers:
+            self.numbers.append(line)
+        elif line != entry:
+            self.numbers = array("i", range(1, entry))
+            self.numbers.append(line)
+        return entry
 
 
-def item(line: Line, mark: int, rules: Rules) -> dict[str, Any]:
-    """One line as it is answered: what was given, the name it means, the verdict and why."""
-    document: dict[str, Any] = {"line": line.number, "input": printable(line.text), "name": None}
-    if mark == REFUSED:
-        return {**document, "verdict": str(Verdict.REFUSED), **_reason(line, rules)}
-    document["name"] = names.canonical(line.text)
-    if mark in PLAIN:
-        return {**document, "verdict": str(PLAIN[mark])}
-    if mark > HELD_ABOVE:
-        return {**document, "verdict": str(Verdict.DUPLICATE), "detail": f"stands in line {mark - HELD_ABOVE} already"}
-    above = "an order in force holds a name above it" if mark == HELD_ABOVE else f"line {-mark} holds a name above it"
-    return {**document, "verdict": str(Verdict.COVERED), "detail": above}
-
-
-def _reason(line: Line, rules: Rules) -> dict[str, Any]:
+def _reason(line: Line, mark: int, rules: Rules) -> Item:
     try:
-        rules.key_of(line)
+        if mark == ALONE:
+            why = f"'{printable(line.text)}': {imports_texts.RULES['wildcard_alone'].en}"
+            raise NameInvalid(why, rule="wildcard_alone")
+        rules.place_of(line)
     except PolicyError as error:
-        return {"code": error.code, "rule": error.rule or error.code, "detail": error.detail}
+        return _told(error.code, error.rule or error.code, error.detail)
+    except Unprocessable as error:
+        return _told(error.code, error.faults[0].rule if error.faults else error.code, error.detail)
     raise AssertionError(f"line {line.number} was refused, and is not refused now")
+
+
+def _told(code: str, rule: str, detail: str) -> Item:
+    known = imports_texts.RULES.get(rule, imports_texts.VERDICTS[Verdict.REFUSED])
+    return {"code": code, "rule": rule, "detail": detail, "detail_id": known.id}

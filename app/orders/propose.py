@@ -128,7 +128,7 @@ def condition_tree(command: OrderBody) -> dict[str, object] | None:
 
 def target_line(key: str, match: int) -> bytes:
     """A target as it is hashed into its order's Merkle root: name, space, match."""
-    return f"{names.from_key(key)} {targets.MATCHES[match]}".encode()
+    return f"{names.from_key(key)} {targets.MATCH_TEXTS[match]}".encode()
 
 
 def proposal_facts(order: Order, tree: dict[str, object] | None) -> dict[str, object]:

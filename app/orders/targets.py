@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 
 EXACT, SUBTREE = 0, 1
 MATCHES = (Match.EXACT, Match.SUBTREE)
+MATCH_TEXTS = tuple(map(str, MATCHES))
 KEYS_IN_ONE_QUERY = 500
 ROWS_IN_ONE_INSERT = 5_000
 

@@ -11,9 +11,9 @@ import httpx
 from app.auth import tokens
 from app.db import Database
 from app.journal.actor import Actor
-from app.orders import guarding, imports_lines
+from app.orders import guarding, imports_formats, imports_lines
 from app.orders.guarding import Guard
-from app.orders.imports_lines import Lines
+from app.orders.imports_formats import Format, Given
 from app.settings import Settings
 from tests.service import NOW, Json, Service, Template, an_order, answered
 
@@ -71,6 +71,7 @@ def actor_of(database: Database, template: Template, name: str = "operator-1") -
         return tokens.authenticate(session, template.tokens[name], now=NOW)
 
 
-def listed(*names: str) -> Lines:
-    """A file with these lines."""
-    return partial(imports_lines.of_file, io.BytesIO("".join(f"{name}\n" for name in names).encode()))
+def listed(*names: str) -> Given:
+    """A plain file with these lines."""
+    octets = "".join(f"{name}\n" for name in names).encode()
+    return imports_formats.given(partial(imports_lines.of_file, io.BytesIO(octets)), Format.PLAIN)

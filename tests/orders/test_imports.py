@@ -33,6 +33,7 @@ def test_a_file_becomes_one_proposal_with_a_verdict_for_every_line(service: Serv
             "name": "a.example",
             "verdict": "duplicate",
             "detail": "stands in line 4 already",
+            "detail_id": "sudah ada di baris 4",
         },
         {
             "line": 6,
@@ -40,6 +41,7 @@ def test_a_file_becomes_one_proposal_with_a_verdict_for_every_line(service: Serv
             "name": "x.a.example",
             "verdict": "covered",
             "detail": "line 4 holds a name above it",
+            "detail_id": "baris 4 memuat nama di atasnya",
         },
         {"line": 7, "input": "bücher.example", "name": "xn--bcher-kva.example", "verdict": "accepted"},
         {
@@ -48,6 +50,7 @@ def test_a_file_becomes_one_proposal_with_a_verdict_for_every_line(service: Serv
             "name": "xn--bcher-kva.example",
             "verdict": "duplicate",
             "detail": "stands in line 7 already",
+            "detail_id": "sudah ada di baris 7",
         },
     ]
     assert answer["counts"] == {
@@ -161,6 +164,7 @@ def test_partial_stores_the_good_lines_and_says_which_are_not(service: Service) 
         "code": "hard_protected",
         "rule": "tld",
         "detail": "'com' is a top-level domain",
+        "detail_id": "domain tingkat teratas tidak boleh diblokir",
     }
     assert answer["counts"]["refused"] == 1
     assert names_of(order["blocks"]) == ["a.example", "b.example"]

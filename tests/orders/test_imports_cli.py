@@ -123,7 +123,8 @@ def test_partial_stores_the_good_lines_and_names_the_others(pulih: Pulih, databa
     result = pulih("a.example\ncom\n", "--partial")
 
     assert result.exit_code == 0
-    assert result.output.splitlines()[0] == "line 2: 'com' is a top-level domain (hard_protected)"
+    told = "'com' is a top-level domain (hard_protected); domain tingkat teratas tidak boleh diblokir"
+    assert result.output.splitlines()[0] == f"line 2: {told}"
     assert proposals(database) == 1
 
 

@@ -82,11 +82,26 @@ def test_names_are_not_added_to_an_order_that_stands(service: Service) -> None:
     before = service.rows()
 
     body = problem(import_json(service, ["a.example", "b.example"], order=data), 409, "order_number_taken")
-    assert body["errors"] == [{"pointer": "/number", "value": "L-1", "rule": "order_number_taken"}]
+    assert body["errors"] == [
+        {"pointer": "/number", "value": "L-1", "rule": "order_number_taken"},
+        {"line": 2, "value": "b.example", "rule": "not_in_order"},
+    ]
     assert service.rows() == before
 
     dry = judged(service, ["a.example", "b.example"], order=data)
     assert verdicts(dry) == {"a.example": "unchanged", "b.example": "accepted"}
+    assert [(each["new"], each["missing"]) for each in dry["orders"]] == [(1, 0)]
+
+
+def test_a_list_that_lacks_names_of_its_order_says_how_many(service: Service) -> None:
+    data = order_data()
+    answered(import_json(service, ["a.example", "b.example", "c.example"], order=data), 201)
+
+    again = answered(import_json(service, ["b.example"], order=data))
+
+    assert [(each["stored"], each["names"], each["new"], each["missing"]) for each in again["orders"]] == [
+        (False, 1, 0, 2)
+    ]
 
 
 def test_a_name_of_another_match_or_lifted_alone_is_not_unchanged(service: Service) -> None:

@@ -2,16 +2,24 @@
 
 import io
 import tracemalloc
+from collections.abc import Iterator
+from functools import partial
+from typing import BinaryIO
 
 import pytest
 
-from app.orders.imports_lines import LONGEST_LINE, of_file, of_texts
+from app.orders import imports_plain
+from app.orders.imports_lines import EXACT, LONGEST_LINE, Line, of_file, of_texts
+
+
+def lines_of(stream: BinaryIO) -> Iterator[Line]:
+    return imports_plain.read(partial(of_file, stream), EXACT)
 
 
 def read(octets: bytes) -> list[tuple[int, str, str | None]]:
     return [
         (line.number, line.text, None if line.fault is None else line.fault.rule)
-        for line in of_file(io.BytesIO(octets))
+        for line in lines_of(io.BytesIO(octets))
     ]
 
 
@@ -63,7 +71,7 @@ def test_the_longest_line_is_read_and_a_longer_one_is_at_fault() -> None:
 def test_a_line_without_end_is_neither_held_nor_shown_whole() -> None:
     stream = io.BytesIO(b"x" * 20_000_000 + b"\nb.example\n")
     tracemalloc.start()
-    lines = list(of_file(stream))
+    lines = list(lines_of(stream))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -76,13 +84,14 @@ def test_a_line_without_end_is_neither_held_nor_shown_whole() -> None:
 def test_a_file_is_read_again_from_its_start() -> None:
     stream = io.BytesIO(b"a.example\nb.example\n")
 
-    assert list(of_file(stream)) == list(of_file(stream))
+    assert list(lines_of(stream)) == list(lines_of(stream))
 
 
 def test_texts_are_lines_and_a_line_feed_in_one_ends_nothing() -> None:
     texts = ["a.example # why", "a.example\nb.example", "", "x" * (LONGEST_LINE + 1)]
 
-    assert [(line.number, line.text[:20], line.fault is None) for line in of_texts(texts)] == [
+    lines = imports_plain.read(partial(of_texts, texts), EXACT)
+    assert [(line.number, line.text[:20], line.fault is None) for line in lines] == [
         (1, "a.example", True),
         (2, "a.example\nb.example", True),
         (3, "", True),

@@ -14,7 +14,8 @@ from app.journal.actor import Actor
 from app.journal.merkle import merkle_root
 from app.orders import imports_staging
 from app.orders.guarding import Guard
-from app.orders.imports import Options, import_list
+from app.orders.imports import import_list
+from app.orders.imports_answer import Options
 from app.orders.imports_judging import NAMES_IN_ONE_BATCH
 from app.orders.models import ConditionRow, Order, OrderState, TargetRow
 from app.orders.propose import target_line
