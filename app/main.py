@@ -29,11 +29,12 @@ from app.orders.imports_router import router as imports_router
 from app.orders.lifts_router import router as lifts_router
 from app.orders.reviews_router import router as reviews_router
 from app.orders.router import router as orders_router
-from app.publication import zones
+from app.publication import forecast, stops, zones
 from app.publication.loop import Publishing
 from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
+from app.publication.stops_router import router as stops_router
 from app.settings import Settings, log_to_stderr
 from app.subscribers import overdue, rebasing
 from app.subscribers.router import not_let_go
@@ -63,6 +64,7 @@ ROUTERS = (
     imports_router,
     answers_router,
     subscribers_router,
+    stops_router,
 )
 REFUSED = 2
 SWEEP_SECONDS = 300.0
@@ -91,7 +93,8 @@ def create_app(
     app.state.settings = settings
     app.state.database = database
     app.state.clock = clock
-    app.state.guard = guarding.load(settings.zone_settings)
+    app.state.guard = guarding.load(settings.zone_settings, settings.limits)
+    app.state.forecast = forecast.document
     app.state.idempotency_in_flight = set()
     app.state.publishing = None
     problems.install(app)
@@ -173,6 +176,10 @@ def _mount_pages(app: FastAPI) -> None:
         ailment = None if publisher is None else publisher.ailment()
         if ailment is not None:
             return PlainTextResponse(f"{ailment}\n", 503)
+        standing = stops.standing(session)
+        if standing:
+            why = stops.findings(standing[0])[0].why
+            return PlainTextResponse(f"ok, but blocks are stopped: {why} (pulih guard stops)\n")
         return PlainTextResponse("ok\n")
 
 

@@ -46,6 +46,23 @@ class RebaseSetting(NamedTuple):
     keep: dt.timedelta
 
 
+class Limits(NamedTuple):
+    """What one person may do alone or unseen, and how far down a rank file protects.
+
+    `unseen` names within `window` come into force without their plan's hash, for each proposer and each approver; an
+    emergency order lapses after `emergency_window`; the best `ranked` names of the rank file are soft-protected.
+    """
+
+    unseen: int = 1_000
+    window: dt.timedelta = dt.timedelta(hours=24)
+    emergency_window: dt.timedelta = dt.timedelta(hours=48)
+    ranked: int = 10_000
+
+
+USUAL = Limits()
+"""The limits of an installation for which nobody has set any."""
+
+
 class Settings(BaseSettings):
     """Every setting, its default, and what it is for (`pulih serve --help` prints this table)."""
 
@@ -95,6 +112,19 @@ class Settings(BaseSettings):
     rebase_keep: str = Field(
         default="72h", description="how long the base before is made up for at least: less only to try it out"
     )
+    emergency_window: str = Field(
+        default="48h", description="how long an emergency order stands unless somebody confirms it"
+    )
+    unseen_names: int = Field(
+        default=1_000,
+        ge=1,
+        le=1_000,
+        description="names that one person may propose, or approve, within UNSEEN_WINDOW without the plan's hash",
+    )
+    unseen_window: str = Field(default="24h", description="the stretch of time over which UNSEEN_NAMES are summed")
+    rank_protected: int = Field(
+        default=10_000, ge=0, description="names of the imported rank file are soft-protected down to this rank"
+    )
     language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
 
     @field_validator("http_listen", "dns_listen", "dns_public")
@@ -110,7 +140,9 @@ class Settings(BaseSettings):
         parse_hour(text)
         return text
 
-    @field_validator("overdue_after", "return_notice", "rebase_settling", "rebase_keep")
+    @field_validator(
+        "overdue_after", "return_notice", "rebase_settling", "rebase_keep", "emergency_window", "unseen_window"
+    )
     @classmethod
     def _a_duration(cls, text: str) -> str:
         parse_duration(text)
@@ -172,6 +204,15 @@ class Settings(BaseSettings):
             self.rebase_above,
             parse_duration(self.rebase_settling),
             parse_duration(self.rebase_keep),
+        )
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            self.unseen_names,
+            parse_duration(self.unseen_window),
+            parse_duration(self.emergency_window),
+            self.rank_protected,
         )
 
     @property

@@ -1,8 +1,8 @@
 """Names that no order may block, and names that need an override.
 
 Hard, whatever anyone says: top-level domains, ICANN public suffixes, our own zones and redirect targets.
-Soft: private public suffixes and a list of services that many depend on. The root never gets here: it is no
-canonical name.
+Soft: private public suffixes, a list of services that many depend on, and the first names of a rank file. The root
+never gets here: it is no canonical name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,14 +14,16 @@ from resolver_policy.names import ancestors, canonical, key_parent, sort_key
 from resolver_policy.targets import Match
 
 KINDS = ("service", "suffix")
+RANKED = "ranked"
+WITH_ALL_BELOW = ("service", RANKED)
 _ICANN_BEGINS = "// ===BEGIN ICANN DOMAINS==="
 _ICANN_ENDS = "// ===END ICANN DOMAINS==="
 _RESERVED = frozenset({"example"})  # RFC 2606 section 2
 
 
 class Entry(NamedTuple):
-    """A soft-protected name. A `service` is protected with everything below it, a `suffix` (a hosting
-    platform) only itself; both also against a subtree block of a name above."""
+    """A soft-protected name. A `service`, and a `ranked` name, is protected with everything below it, a `suffix` (a
+    hosting platform) only itself; all also against a subtree block of a name above."""
 
     name: str
     kind: str
@@ -51,6 +53,14 @@ class Suffixes:
     icann: _SuffixSet
     private: _SuffixSet
     tlds: frozenset[str]
+
+    def has(self, name: str) -> bool:
+        """Whether a name is a top-level domain or a public suffix of either section."""
+        return "." not in name or self.icann.has(name) or self.private.has(name)
+
+    def above(self, name: str) -> str:
+        """The longest public suffix of either section that a name lies below; its top-level domain at least."""
+        return next((parent for parent in ancestors(name) if self.has(parent)), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def notable(suffixes: Suffixes, protected: Protected) -> Notable:
     sections = (suffixes.icann, suffixes.private)
     names = [each for section in sections for each in (section.listed, section.wildcards, section.above)]
     own = (protected.own, protected.own_above, protected.soft.keys(), protected.soft_above.keys())
-    services = [name for name, entry in protected.soft.items() if entry.kind == "service"]
+    services = [name for name, entry in protected.soft.items() if entry.kind in WITH_ALL_BELOW]
     above = protected.own.union(services, *(section.wildcards for section in sections))
     return Notable(*map(_keys, (frozenset().union(*names, *own), above, suffixes.tlds | _RESERVED)))
 
@@ -151,10 +161,10 @@ def read_protected(text: str) -> tuple[Entry, ...]:
 
 def protect(own: Iterable[str], soft: Iterable[Entry]) -> Protected:
     """Join our own zone names and redirect targets with the soft lists; of two entries for a name the
-    service, which protects more, stays."""
+    service, which protects more, stays, and a rank takes the place of nothing."""
     table: dict[str, Entry] = {}
     for entry in soft:
-        if entry.name not in table or entry.kind == "service":
+        if entry.name not in table or entry.kind == "service" or table[entry.name].kind == RANKED:
             table[entry.name] = entry
     return Protected(frozenset(own), table)
 
@@ -205,7 +215,7 @@ def _check_soft(name: str, protected: Protected, *, subtree: bool) -> None:
     if name in soft:
         raise _soft(name, f"'{name}' is protected", soft[name])
     for parent in ancestors(name):
-        if parent in soft and soft[parent].kind == "service":
+        if parent in soft and soft[parent].kind in WITH_ALL_BELOW:
             raise _soft(name, f"'{name}' belongs to the protected '{parent}'", soft[parent])
     if subtree and name in protected.soft_above:
         below = soft[protected.soft_above[name]]

@@ -1,12 +1,14 @@
 """Answers about names as the interface shows them: whole, or (without a token) what the public may know."""
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 from app.answers.names import Answer, Holder, Suspended
 from app.answers.reach import AtIsp, Reach
 from app.orders import targets
-from app.orders.models import ConditionRow
+from app.orders.documents import emergency_document
+from app.orders.models import ConditionRow, OrderKind
 from resolver_policy import names
 
 
@@ -14,14 +16,15 @@ def whole(answer: Answer) -> dict[str, Any]:
     """For principals: every order that holds the name, by id and number."""
     return {
         **_state(answer),
-        "holders": [_holder(holder) for holder in answer.holders],
-        "exceptions": [_holder(holder) for holder in answer.exceptions],
+        "holders": [_holder(holder, answer.at) for holder in answer.holders],
+        "exceptions": [_holder(holder, answer.at) for holder in answer.exceptions],
         "suspended": [{"order_id": row.order.uid, **_suspended(row)} for row in answer.suspended],
         "lifted": [
             {
                 "order_id": lifted.order.uid,
                 "order_number": lifted.order.number,
                 "sample": lifted.order.sample,
+                "emergency": lifted.order.kind == OrderKind.EMERGENCY,
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
@@ -35,13 +38,14 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
     """For the public: the state, the orders' numbers and public reasons, what is left, and how to apply."""
     return {
         **_state(answer),
-        "holders": [_public_holder(holder) for holder in answer.holders],
+        "holders": [_public_holder(holder, answer.at) for holder in answer.holders],
         "exceptions": [{"order_number": holder.order.number} for holder in answer.exceptions],
         "suspended": [_suspended(row) for row in answer.suspended],
         "lifted": [
             {
                 "order_number": lifted.order.number,
                 "sample": lifted.order.sample,
+                "emergency": lifted.order.kind == OrderKind.EMERGENCY,
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
@@ -103,9 +107,11 @@ def _suspended(row: Suspended) -> dict[str, Any]:
     }
 
 
-def _holder(holder: Holder) -> dict[str, Any]:
+def _holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
     order = holder.order
     return {
+        "kind": order.kind,
+        "emergency": emergency_document(order, at),
         "order_id": order.uid,
         "order_number": order.number,
         "sample": order.sample,
@@ -120,9 +126,10 @@ def _holder(holder: Holder) -> dict[str, Any]:
     }
 
 
-def _public_holder(holder: Holder) -> dict[str, Any]:
+def _public_holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
     order = holder.order
     return {
+        "emergency": emergency_document(order, at),
         "order_number": order.number,
         "number_note": order.number_note,
         "sample": order.sample,

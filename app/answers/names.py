@@ -88,7 +88,7 @@ def explain(session: Session, text: str, at: dt.datetime) -> Answer:
         name,
         at,
         targets.decision_of(name, held) is Decision.BLOCK,
-        tuple(holder for holder in holders if holder.order.kind == OrderKind.BLOCK),
+        tuple(holder for holder in holders if holder.order.kind != OrderKind.EXCEPTION),
         tuple(holder for holder in holders if holder.order.kind == OrderKind.EXCEPTION),
         suspended,
         lifted,
@@ -149,7 +149,7 @@ def _gone(
         select(Order, TargetRow, InForce)
         .join(TargetRow, TargetRow.order_id == Order.id)
         .join(InForce, InForce.order_id == Order.id)
-        .where(targets.covers(key), Order.kind == OrderKind.BLOCK, InForce.began_at <= at, Order.id.not_in(holding))
+        .where(targets.covers(key), Order.kind != OrderKind.EXCEPTION, InForce.began_at <= at, Order.id.not_in(holding))
     )
     open_: dict[int, tuple[Order, dt.datetime]] = {}
     gone: dict[int, tuple[Order, TargetRow, dt.datetime]] = {}

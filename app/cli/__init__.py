@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "zones",
     "zone": "zones",
     "explain": "zones",
+    "guard": "guard",
     "rebase": "rebase",
     "sop": "zones",
     "audit": "audit",

@@ -17,7 +17,7 @@ from app import garbage
 from app.cli.context import REFUSED, acting, open_database, settings, token_option, utc_now
 from app.errors import Forbidden, Unprocessable
 from app.journal.actor import Actor, Role
-from app.orders import guarding, imports, imports_formats, imports_lines, imports_refused
+from app.orders import guarding, imports, imports_formats, imports_lines, imports_refused, ranks
 from app.orders.imports_answer import Imported, Options, Outcome
 from app.orders.imports_book import Template
 from app.orders.imports_formats import Format, Given
@@ -95,7 +95,7 @@ def _run(
     stream: BinaryIO, list_: Given, order: OrderIn | Template, options: Options, token_file: Path | None
 ) -> Imported:
     database = open_database()
-    guard = guarding.load(settings().zone_settings)
+    guard = ranks.up_to_date(database, guarding.load(settings().zone_settings, settings().limits))
     with database.read() as session:
         actor = _proposer(acting(session, token_file, utc_now()))
     with _bar(stream) as progress, database.write() as session:

@@ -14,10 +14,11 @@ from app.errors import Forbidden
 from app.journal.actor import Actor, Role
 from app.journal.moment import moment
 from app.orders import decide as deciding
-from app.orders import documents, guarding, plan, propose, queries
+from app.orders import documents, guarding, limits, plan, propose, queries, ranks
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
 from app.orders.schemas import Decide, Withdraw
+from app.publication import forecast
 
 STATES = [state.value for state in OrderState if state is not OrderState.IMPORTING]
 READERS = (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)
@@ -50,7 +51,8 @@ def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) ->
         return
     for each in summaries:
         name = each["number"] or each["id"]
-        click.echo(f"{each['state']:<10} {name:<24} {each['targets_count']:>9} names  {each['category']}")
+        mark = _emergency(each["emergency"])
+        click.echo(f"{each['state']:<10} {name:<24} {each['targets_count']:>9} names  {each['category']}{mark}")
 
 
 @order.command()
@@ -69,9 +71,12 @@ def show(number: str, token_file: Path | None) -> None:
 def show_plan(number: str, token_file: Path | None) -> None:
     """What approving an order would do, as JSON; its plan_hash binds an approval to it."""
     with open_database().read() as session:
-        reader(session, token_file)
+        actor, now, guard = reader(session, token_file), utc_now(), load_guard()
         found = queries.order_by_number_or_uid(session, number)
-        print_json(plan.document(plan.make(session, found, guard=load_guard()), utc_now()))
+        made = plan.make(session, found, guard=guard)
+        sums = limits.sums(session, found, actor, now, guard.limits)
+        zone = forecast.document(session, found, made, never=guard.never)
+        print_json(plan.document(found, made, now, sums=sums, limits=guard.limits, zone=zone))
 
 
 @order.command()
@@ -101,6 +106,23 @@ def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | 
 @order.command()
 @click.argument("number")
 @reason_option
+@click.option("--plan-hash", help="The plan_hash that `order plan` showed, where it is needed.")
+@token_option
+def confirm(number: str, reason: str, plan_hash: str | None, token_file: Path | None) -> None:
+    """Let an emergency order stand. Not for whoever issued it."""
+    command = Decide(reason=reason, plan_hash=plan_hash)
+    confirming = partial(deciding.confirm, guard=load_guard())
+    act(
+        number,
+        token_file,
+        (Role.APPROVER,),
+        lambda session, actor, found, now: confirming(session, actor, found, command, now),
+    )
+
+
+@order.command()
+@click.argument("number")
+@reason_option
 @token_option
 def reject(number: str, reason: str, token_file: Path | None) -> None:
     """Refuse a proposal, for good. Not for whoever proposed it."""
@@ -118,7 +140,7 @@ def reject(number: str, reason: str, token_file: Path | None) -> None:
 @reason_option
 @token_option
 def withdraw(number: str, reason: str, token_file: Path | None) -> None:
-    """Take your own proposal back."""
+    """Take your own proposal back, or an emergency order that nobody confirmed yet."""
     command = Withdraw(reason=reason)
     roles = (Role.OPERATOR, Role.APPROVER)
     act(
@@ -156,5 +178,12 @@ def _allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...])
 
 
 def load_guard() -> Guard:
-    """The guard of this installation."""
-    return guarding.load(settings().zone_settings)
+    """The guard of this installation, with the names of the rank file that counts."""
+    return ranks.up_to_date(open_database(), guarding.load(settings().zone_settings, settings().limits))
+
+
+def _emergency(document: dict[str, Any] | None) -> str:
+    """How a list marks an emergency order."""
+    if document is None:
+        return ""
+    return "  EMERGENCY" + ("" if document["lapses_at"] is None else f", lapses {document['lapses_at']:%Y-%m-%d %H:%M}")

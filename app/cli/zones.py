@@ -13,6 +13,7 @@ from app.answers.reach import AtIsp, Reach
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
 from app.orders import sops
+from app.orders.documents import emergency_document
 from app.orders.models import Order
 from app.publication import export as exporting
 from app.publication import zones
@@ -136,6 +137,7 @@ def _lines(answer: Answer) -> list[str]:
     for holder in answer.holders:
         order = holder.order
         lines.append(f"  held by {_called(order)}, of {order.authority}, since {holder.since:%Y-%m-%d %H:%M %Z}")
+        lines += _emergency(order, answer.at)
         lines.append(f"    reason: {order.reason_en}")
         if holder.left:
             lines.append("    to be met: " + ", ".join(str(row.code) for row in holder.left))
@@ -176,6 +178,15 @@ def _there(isp: str, one: AtIsp) -> str:
     return f"{head}{has}: {'still blocks it' if one.blocks else 'does not block it yet'}" + (
         f" ({servers} have what holds)" if servers else ""
     )
+
+
+def _emergency(order: Order, at: dt.datetime) -> list[str]:
+    emergency = emergency_document(order, at)
+    if emergency is None:
+        return []
+    lapses_at = emergency["lapses_at"]
+    until = "confirmed" if lapses_at is None else f"not confirmed yet, lapses {lapses_at:%Y-%m-%d %H:%M %Z}"
+    return [f"    EMERGENCY ORDER, {until}"]
 
 
 def _called(order: Order) -> str:

@@ -1,5 +1,5 @@
-"""Acts that fall due, also those that fell due while nothing ran: orders that begin, planned lifts, expiries, returns
-of suspended blocks, commitments that were not kept."""
+"""Acts that fall due, also those that fell due while nothing ran: orders that begin, planned lifts, expiries, lapses,
+returns of suspended blocks, commitments that were not kept."""
 
 import datetime as dt
 import logging
@@ -59,6 +59,7 @@ def _due_ending(order: Order, now: dt.datetime) -> tuple[Ground, dt.datetime] | 
     endings = [
         (Ground(order.lift_ground or Ground.SOLUTION_INDICATED), order.lift_planned_at),
         (Ground.ORDER_EXPIRED, states.expiry(order)),
+        (Ground.EMERGENCY_LAPSED, states.lapse(order)),
     ]
     due = [(ground, due_at) for ground, due_at in endings if due_at is not None and due_at <= now]
     return min(due, key=lambda ending: ending[1], default=None)

@@ -11,14 +11,14 @@ from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.orders import meanwhile, plan, propose, queries, states, targets, undo
+from app.orders import emergency, limits, meanwhile, plan, propose, queries, states, targets, undo
 from app.orders.guarding import Guard
+from app.orders.limits import SEND_HASH
 from app.orders.models import Order, OrderState
 from app.orders.plan import Plan
 from app.orders.schemas import MAX_TARGETS, Decide
 from resolver_policy.errors import PolicyError
 
-SEND_HASH = "read the plan and send its plan_hash"
 PLAN_CHANGED = "what approval would do has changed: read the plan again"
 
 PREPARED_AT_MOST = 3
@@ -42,10 +42,12 @@ def approve(
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
     undo.refuse_if_overtaken(session, order)
+    _check_limits(session, actor, order, command, now, guard)
     _check_plan(session, order, command, guard, prepared)
     states.revise(order)
     order.decided_at = now
     order.approved_by_id = actor.principal_id
+    order.plan_seen = command.plan_hash is not None
     facts = {"order": order.uid, "reason": command.reason, "plan_hash": command.plan_hash}
     append(session, actor, Entry(EventType.ORDER_APPROVED, facts, order.id), now)
     expires_at = states.expiry(order)
@@ -57,6 +59,16 @@ def approve(
     else:
         states.begin(session, order, now)
     session.flush()
+    return order
+
+
+def confirm(session: Session, actor: Actor, order: Order, command: Decide, now: dt.datetime, *, guard: Guard) -> Order:
+    """Let an emergency order stand; by another person than the one who issued it, in the way of an approval."""
+    four_eyes.check(actor, order.proposed_by_id, act="confirm", first_act="issued")
+    emergency.require_unconfirmed(order, now)
+    _check_limits(session, actor, order, command, now, guard)
+    _check_plan(session, order, command, guard, None)
+    emergency.record_confirmation(session, actor, order, command.reason, command.plan_hash, now)
     return order
 
 
@@ -105,6 +117,13 @@ def _prepare(session: Session, order: Order, guard: Guard) -> Prepared:
     plan.refuse_useless_exception(session, order)
     _check_guard(session, order, guard)
     return Prepared(plan.make(session, order, guard=guard), events)
+
+
+def _check_limits(
+    session: Session, actor: Actor, order: Order, command: Decide, now: dt.datetime, guard: Guard
+) -> None:
+    if command.plan_hash is None and order.targets_count <= MAX_TARGETS:
+        limits.check(session, order, actor, now, guard.limits)
 
 
 def _check_plan(session: Session, order: Order, command: Decide, guard: Guard, prepared: Prepared | None) -> None:

@@ -1,5 +1,6 @@
 """Orders, blocks and conditions as the interface shows them."""
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.orders import slips, targets, trees
-from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, OrderState, TargetRow
+from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, OrderKind, OrderState, TargetRow
 from resolver_policy import names
 from resolver_policy.conditions import Group, Leaf, Tree
 
@@ -55,6 +56,7 @@ def order_summary(order: Order) -> dict[str, Any]:
         "effective_at": order.effective_at,
         "expires_at": order.expires_at,
         "review_due_at": order.review_due_at,
+        "emergency": emergency_document(order),
         "targets_count": order.targets_count,
         "lift_planned": None
         if order.lift_ground is None
@@ -64,6 +66,15 @@ def order_summary(order: Order) -> dict[str, Any]:
         "ground": order.ground,
         "document": order.lift_document if order.state == OrderState.ENDED else None,
     }
+
+
+def emergency_document(order: Order, at: dt.datetime | None = None) -> dict[str, Any] | None:
+    """What everybody is told of an emergency order, as it was known at a moment; None for any other order."""
+    if order.kind != OrderKind.EMERGENCY:
+        return None
+    confirmed = order.approved_by_id is not None and order.decided_at is not None
+    known = confirmed and (at is None or order.decided_at is None or order.decided_at <= at)
+    return {"confirmed_at": order.decided_at if known else None, "lapses_at": None if known else order.lapses_at}
 
 
 def block_document(order: Order, row: TargetRow) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The guard with the lists of this installation: what may be blocked here, and how long a name may be."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
 from publicsuffixlist import PSLFILE
 
-from app.settings import ZoneSetting
+from app.settings import USUAL, Limits, ZoneSetting
 from resolver_policy import guard, layers, names
 from resolver_policy.errors import HardProtected
 from resolver_policy.targets import Match
@@ -14,17 +15,28 @@ from resolver_policy.targets import Match
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Judges every name before it is stored, on every path."""
+    """Judges every name before it is stored, on every path; and the limits of what one person may do.
+
+    `ranks` is the digest of the rank file whose names are among those that it protects.
+    """
 
     suffixes: guard.Suffixes
     protected: guard.Protected
     longest_zone: str
+    limits: Limits = USUAL
+    ranks: str = ""
     _notable: guard.Notable = field(init=False)
     _longest_key: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_notable", guard.notable(self.suffixes, self.protected))
         object.__setattr__(self, "_longest_key", names.longest_key(self.longest_zone))
+
+    def with_ranked(self, entries: Iterable[guard.Entry], digest: str) -> "Guard":
+        """The same guard with the names of another rank file, which has this digest."""
+        lists = [entry for entry in self.protected.soft.values() if entry.kind != guard.RANKED]
+        ranked = (entry for entry in entries if not self.suffixes.has(entry.name))
+        return replace(self, protected=guard.protect(self.protected.own, [*lists, *ranked]), ranks=digest)
 
     def never(self, key: str, match: Match) -> bool:
         """Whether this target must not stand in a zone whatever any row says: asked again before publication."""
@@ -60,7 +72,7 @@ class Guard:
             self.check(names.from_key(key), match, overridden=overridden)
 
 
-def load(zones: tuple[ZoneSetting, ...]) -> Guard:
+def load(zones: tuple[ZoneSetting, ...], limits: Limits = USUAL) -> Guard:
     """The bundled suffix list, the shipped list of shared services, and the names of our own zones."""
     suffixes = guard.read_suffixes(Path(PSLFILE).read_text("utf-8"))
     shipped = (resources.files("resolver_policy") / "protected.txt").read_text("utf-8")
@@ -70,4 +82,5 @@ def load(zones: tuple[ZoneSetting, ...]) -> Guard:
         suffixes,
         guard.protect(own, guard.read_protected(shipped)),
         max((layers.URGENT + zone.name for zone in zones), key=names.wire_length),
+        limits,
     )

@@ -32,12 +32,12 @@ class Above(NamedTuple):
 NOTHING_ABOVE = Above((), "", Decision.PASS)
 
 
-def of(session: Session, condition: ColumnElement[bool]) -> dict[str, list[Holder]]:
-    """Key -> its holders, by match and then by order, of the targets that a condition finds."""
+def of(session: Session, condition: ColumnElement[bool], but: int = 0) -> dict[str, list[Holder]]:
+    """Key -> its holders, by match and then by order, of the targets that a condition finds; `but` one order."""
     query = (
         select(TargetRow.key, TargetRow.match, Order.kind, Order.number, Order.uid)
         .join(Order, Order.id == TargetRow.order_id)
-        .where(condition, targets.is_active())
+        .where(condition, targets.is_active(), Order.id != but)
         .order_by(TargetRow.key, TargetRow.match, Order.id)
     )
     found: dict[str, list[Holder]] = {}
@@ -47,9 +47,11 @@ def of(session: Session, condition: ColumnElement[bool]) -> dict[str, list[Holde
 
 
 class Overhead:
-    """Which subtrees above names are held, for names that come in key order: each name above is asked for once."""
+    """Which subtrees above names are held (`but` by one order), for names that come in key order: each name above is
+    asked for once."""
 
-    def __init__(self) -> None:
+    def __init__(self, but: int = 0) -> None:
+        self._but = but
         self._asked: set[str] = set()
         self._held: dict[str, list[Holder]] = {}
         self._parent = ""
@@ -68,7 +70,7 @@ class Overhead:
                 wanted.append(parent)
                 parent = names.key_parent(parent)
         for some in targets.batches(wanted):
-            self._held |= of(session, TargetRow.key.in_(some) & (TargetRow.match == targets.SUBTREE))
+            self._held |= of(session, TargetRow.key.in_(some) & (TargetRow.match == targets.SUBTREE), self._but)
 
     def above(self, key: str) -> Above:
         """What lies above one of these names."""

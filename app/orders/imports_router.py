@@ -15,7 +15,7 @@ from app.auth.idempotency import IdempotentRoute
 from app.deps import SessionDep, get_database
 from app.errors import Fault, TooLarge, Unprocessable, WrongMediaType
 from app.journal.actor import Actor
-from app.orders import imports, imports_formats, imports_lines, imports_refused
+from app.orders import imports, imports_formats, imports_lines, imports_refused, ranks
 from app.orders.imports_answer import REFUSED_SHOWN, Options
 from app.orders.imports_book import Template
 from app.orders.imports_formats import Format, Given
@@ -146,7 +146,7 @@ def import_list(
         upload.order,
         upload.given,
         options,
-        guard=state.guard,
+        guard=ranks.up_to_date(state.database, state.guard),
         clock=state.clock,
     )
     if imported.refused:

@@ -26,6 +26,7 @@ class OrderKind(StrEnum):
     """What an order does to its targets."""
 
     BLOCK = "block"
+    EMERGENCY = "emergency"
     EXCEPTION = "exception"
 
 
@@ -50,6 +51,7 @@ class Ground(StrEnum):
     APPEAL_UPHELD = "appeal_upheld"
     WRONG_BLOCK = "wrong_block"
     ORDER_EXPIRED = "order_expired"
+    EMERGENCY_LAPSED = "emergency_lapsed"
     COURT = "court"
 
 
@@ -71,6 +73,8 @@ class ReviewDecision(StrEnum):
 class Order(Base):
     """A legal decision. What was proposed never changes (a trigger refuses it); what was decided is added.
 
+    An emergency order is in force before anybody approved it; unless somebody does (`approved_by_id`, `decided_at`),
+    it ends at `lapses_at`. `plan_seen` says whether whoever approved it named the hash of its plan.
     `published` says whether the newest release counts it as in force. `undoes_id` is the order whose lift a proposal
     would undo: both are the same legal order, so they share its number. `ended_by_id` is who decided the lift.
     """
@@ -80,8 +84,19 @@ class Order(Base):
         CheckConstraint("approved_by_id IS NULL OR approved_by_id <> proposed_by_id", name="four_eyes"),
         CheckConstraint("rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name="rejected_by_another"),
         CheckConstraint(
-            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL",
+            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL"
+            " OR kind = 'emergency' AND state <> 'scheduled'",
             name="approved_by_somebody",
+        ),
+        CheckConstraint(
+            "kind <> 'emergency' OR targets_count <= 10 AND override IS NULL"
+            " AND (state = 'importing' OR lapses_at IS NOT NULL)",
+            name="emergency_is_small",
+        ),
+        CheckConstraint(
+            "kind <> 'emergency' OR state <> 'active' OR approved_by_id IS NOT NULL"
+            " OR due_at IS NOT NULL AND due_at <= lapses_at",
+            name="emergency_lapses",
         ),
         CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name="ended_on_a_ground"),
         CheckConstraint("(state = 'suspended') = (suspended_until IS NOT NULL)", name="suspended_until_a_moment"),
@@ -104,6 +119,15 @@ class Order(Base):
         ),
         Index("ix_orders_undoes_id", "undoes_id"),
         Index("ix_orders_due_at", "due_at"),
+        Index(
+            "ix_orders_astray",
+            "id",
+            sqlite_where=text("published <> (state = 'active')"),
+            postgresql_where=text("published <> (state = 'active')"),
+        ),
+        Index("ix_orders_proposed_by_id_proposed_at", "proposed_by_id", "proposed_at"),
+        Index("ix_orders_proposed_by_id_decided_at", "proposed_by_id", "decided_at"),
+        Index("ix_orders_approved_by_id_decided_at", "approved_by_id", "decided_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -132,10 +156,12 @@ class Order(Base):
     proposed_at: Mapped[dt.datetime]
     proposed_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
     undoes_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"))
+    lapses_at: Mapped[dt.datetime | None]
 
     decided_at: Mapped[dt.datetime | None]
     approved_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     rejected_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    plan_seen: Mapped[bool] = mapped_column(default=False, server_default=false())
     lift_ground: Mapped[str | None] = mapped_column(Text)
     lift_planned_at: Mapped[dt.datetime | None]
     lift_planned_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
@@ -170,6 +196,42 @@ class TargetRow(Base):
     key: Mapped[str] = mapped_column(KeyText)
     match: Mapped[int] = mapped_column(SmallInteger)
     released_at: Mapped[dt.datetime | None]
+
+
+class RankFile(Base):
+    """A list of popular names that somebody imported. The one whose `replaced_at` is null counts; names of the others
+    are gone, who brought them and their digest stay. `live` is false while the names are being stored."""
+
+    __tablename__ = "rank_files"
+    __table_args__ = (
+        Index(
+            "uq_rank_files_current",
+            "live",
+            unique=True,
+            sqlite_where=text("live AND replaced_at IS NULL"),
+            postgresql_where=text("live AND replaced_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    imported_at: Mapped[dt.datetime]
+    imported_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    count: Mapped[int]
+    live: Mapped[bool]
+    replaced_at: Mapped[dt.datetime | None]
+
+
+class RankedName(Base):
+    """A name of a rank file and its rank, the most popular being 1."""
+
+    __tablename__ = "ranked_names"
+    __table_args__ = (Index("ix_ranked_names_file_id_rank", "file_id", "rank"), {"sqlite_with_rowid": False})
+
+    file_id: Mapped[int] = mapped_column(ForeignKey("rank_files.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    rank: Mapped[int] = mapped_column()
 
 
 class InForce(Base):

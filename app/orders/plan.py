@@ -16,10 +16,14 @@ from sqlalchemy.orm import Session, aliased
 
 from app.errors import Conflict, Fault
 from app.orders import holders, targets
+from app.orders.documents import emergency_document
 from app.orders.guarding import Guard
 from app.orders.holders import Above, Holder, Overhead
+from app.orders.limits import Sums
 from app.orders.models import ORDINAL_BITS, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS
+from app.orders.surroundings import Looker, Surroundings
+from app.settings import Limits
 from resolver_policy import names
 from resolver_policy.errors import HardProtected, NameInvalid, SoftProtected
 from resolver_policy.rules import Cell, together
@@ -33,8 +37,10 @@ NAMES_AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Counts over all targets, the first targets in detail, and the hash over everything."""
+    """Counts over all targets, the first targets in detail, and the hash over everything; whether it `blocks`, or
+    keeps open."""
 
+    blocks: bool
     targets: int
     already_held: int
     below_held: int
@@ -48,6 +54,10 @@ class Plan:
         """Whether approval needs `plan_hash`: over 1,000 names, or a name that an override lets through."""
         return self.targets > MAX_TARGETS or self.overridden > 0
 
+    def exceeds(self, sums: Sums, limits: Limits) -> bool:
+        """Whether it needs it for the sake of what its proposer, or this approver, has had in force unseen."""
+        return self.blocks and sums.exceed(self.targets, limits)
+
 
 class Item(NamedTuple):
     """What approval would do to one target."""
@@ -59,12 +69,19 @@ class Item(NamedTuple):
     exceptions: list[str]
     changes: bool
     overridden: str | None
+    around: Surroundings | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The item as the interface shows it."""
+        fields = self._asdict()
+        around = fields.pop("around")
+        return fields if around is None else {**fields, **around._asdict()}
 
 
 def make(session: Session, order: Order, *, guard: Guard) -> Plan:
     """The plan of a proposal against what is in force now. Its cost follows the order, not the list."""
     digest = hashlib.sha256(f"{order.uid} {order.version} {order.targets_root.hex()}\n".encode())
-    decision = targets.decision(order.kind)
+    decision, looker = targets.decision(order.kind), Looker(session, guard, order)
     count = already_held = below_held = changes = overridden = 0
     shown: list[dict[str, Any]] = []
     for key, match, here, above in _met(session, order.id):
@@ -75,6 +92,10 @@ def make(session: Session, order: Order, *, guard: Guard) -> Plan:
             changes += decision is Decision.BLOCK
             continue
         item = _item(key, match, decision, here, above)._replace(overridden=said)
+        if len(shown) < SHOWN:
+            around = looker.around(key, match)
+            item = item._replace(around=around)
+            meets_something = meets_something or around.tells_something
         if meets_something:
             digest.update(json.dumps(item).encode() + b"\n")
         already_held += bool(item.held_by)
@@ -82,12 +103,23 @@ def make(session: Session, order: Order, *, guard: Guard) -> Plan:
         changes += item.changes
         overridden += said is not None
         if len(shown) < SHOWN:
-            shown.append(item._asdict())
-    return Plan(count, already_held, below_held, changes, overridden, tuple(shown), f"sha256:{digest.hexdigest()}")
+            shown.append(item.document())
+    return Plan(
+        decision is Decision.BLOCK,
+        count,
+        already_held,
+        below_held,
+        changes,
+        overridden,
+        tuple(shown),
+        f"sha256:{digest.hexdigest()}",
+    )
 
 
-def document(plan: Plan, now: dt.datetime) -> dict[str, Any]:
-    """A plan as the interface shows it."""
+def document(
+    order: Order, plan: Plan, now: dt.datetime, *, sums: Sums, limits: Limits, zone: dict[str, Any]
+) -> dict[str, Any]:
+    """The plan of an order as it is shown to somebody with these sums, and with what the zone would be."""
     counts = {
         "targets": plan.targets,
         "already_held": plan.already_held,
@@ -97,21 +129,24 @@ def document(plan: Plan, now: dt.datetime) -> dict[str, Any]:
     }
     return {
         "at": now,
+        "emergency": emergency_document(order),
         "counts": counts,
         "items": plan.items,
         "items_left_out": plan.targets - len(plan.items),
         "plan_hash": plan.plan_hash,
-        "plan_hash_needed": plan.must_be_seen,
+        "plan_hash_needed": plan.must_be_seen or plan.exceeds(sums, limits),
+        "unseen": sums.document(limits),
+        "zone": zone,
     }
 
 
 def _met(session: Session, order_id: int) -> Iterator[tuple[str, int, Sequence[Holder], Above]]:
     """Every target of an order, in key order: who holds it, and what lies above it."""
-    overhead = Overhead()
+    overhead = Overhead(but=order_id)
     first = order_id << ORDINAL_BITS
     while rows := targets.page(session, first, NAMES_AT_ONCE):
         page = select(TargetRow.key).where(TargetRow.id >= first, TargetRow.id < first + NAMES_AT_ONCE)
-        at = holders.of(session, TargetRow.key.in_(page))
+        at = holders.of(session, TargetRow.key.in_(page), but=order_id)
         overhead.look(session, (key for key, _ in rows))
         for key, match in rows:
             yield key, match, at.get(key, ()), overhead.above(key)
@@ -173,7 +208,7 @@ def blocks_of_equal_specificity(session: Session, order: Order) -> Sequence[str]
         select(TargetRow.key)
         .join(other, (other.key == TargetRow.key) & (other.match == TargetRow.match))
         .join(Order, Order.id == other.order_id)
-        .where(targets.of_order(order.id), other.released_at.is_(None), Order.kind == OrderKind.BLOCK)
+        .where(targets.of_order(order.id), other.released_at.is_(None), Order.kind != OrderKind.EXCEPTION)
         .where(Order.state == OrderState.ACTIVE)
         .order_by(TargetRow.key)
         .limit(20)

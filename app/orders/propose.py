@@ -13,7 +13,7 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
 from app.journal.merkle import merkle_root
-from app.orders import categories, plan, sops, states, targets
+from app.orders import categories, emergency, plan, sops, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Order, OrderKind, OrderState
 from app.orders.schemas import MAX_TARGETS, OrderBody, ProposeOrder, ProposeSample, Withdraw
@@ -27,20 +27,26 @@ DEAD_STATES = (OrderState.WITHDRAWN, OrderState.REJECTED, OrderState.IMPORTING)
 def propose(
     session: Session, actor: Actor, command: ProposeOrder | ProposeSample, now: dt.datetime, *, guard: Guard
 ) -> Order:
-    """Enter an order as a proposal; it blocks nothing until another person approves.
+    """Enter an order as a proposal; it blocks nothing until another person approves (an emergency order: at once).
 
     Raises PolicyError or AppError, naming value, rule and pointer, and then nothing is kept.
     """
     if len(command.targets) > MAX_TARGETS:
         raise TooLarge(f"{len(command.targets)} targets: more than {MAX_TARGETS} go by import")
     rows = _checked_targets(command, guard)
+    if command.kind is OrderKind.EMERGENCY:
+        emergency.check(session, actor, command, rows, now)
     order = draft(session, actor, command, now)
     order.targets_count = len(rows)
     order.targets_root = merkle_root(target_line(key, match) for key, match in rows)
     session.flush()
     targets.add(session, order.id, rows)
     plan.refuse_useless_exception(session, order)
+    if command.kind is OrderKind.EMERGENCY:
+        order.lapses_at = now + guard.limits.emergency_window
     submit(session, actor, order, command, now)
+    if command.kind is OrderKind.EMERGENCY:
+        emergency.begin(session, actor, order, now)
     return order
 
 
@@ -95,7 +101,12 @@ def submit(session: Session, actor: Actor, order: Order, command: OrderBody, now
 
 
 def withdraw(session: Session, actor: Actor, order: Order, command: Withdraw, now: dt.datetime) -> Order:
-    """The proposer takes a proposal back; raises Forbidden for anybody else."""
+    """The proposer takes a proposal back, or an emergency order before it is confirmed, which lapses then.
+
+    Raises Forbidden for anybody else.
+    """
+    if order.kind == OrderKind.EMERGENCY:
+        return emergency.take_back(session, actor, order, command, now)
     states.require_state(order, OrderState.PROPOSED)
     if actor.principal_id != order.proposed_by_id:
         raise Forbidden("only its proposer withdraws a proposal; an approver rejects it")
@@ -113,6 +124,8 @@ def withdraw(session: Session, actor: Actor, order: Order, command: Withdraw, no
 def check_order(session: Session, command: OrderBody, now: dt.datetime) -> None:
     """Everything about an order but its targets."""
     categories.check(command.category)
+    if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder):
+        emergency.refuse_list(command)
     _check_dates(command, now)
     _check_conditions(command)
     if command.number is not None:
@@ -149,6 +162,7 @@ def proposal_facts(order: Order, tree: dict[str, object] | None) -> dict[str, ob
         "effective_at": None if order.effective_at is None else timestamp(order.effective_at),
         "expires_at": None if order.expires_at is None else timestamp(order.expires_at),
         "review_due_at": timestamp(order.review_due_at),
+        "lapses_at": None if order.lapses_at is None else timestamp(order.lapses_at),
         "targets_count": order.targets_count,
         "targets_root": "sha256:" + order.targets_root.hex(),
         "conditions": tree,
@@ -202,7 +216,7 @@ def _check_conditions(command: OrderBody) -> None:
     if command.sop is not None and command.conditions is not None:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("conditions, or a sop that says them: not both", faults=(fault,))
-    if command.sop is None and command.conditions is None and command.kind is OrderKind.BLOCK:
+    if command.sop is None and command.conditions is None and command.kind is not OrderKind.EXCEPTION:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("a block has a way back: give conditions, or a sop", faults=(fault,))
     tree = condition_tree(command)

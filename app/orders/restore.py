@@ -20,7 +20,7 @@ from app.journal.merkle import MerkleRoot
 from app.orders import documents, plan, propose, states, targets, trees
 from app.orders import imports_staging as staging
 from app.orders.guarding import Guard
-from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState, TargetRow
+from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS, Undo
 from resolver_policy import conditions
 from resolver_policy.errors import PolicyError
@@ -32,7 +32,6 @@ LIVING = (OrderState.PROPOSED, *states.STANDING)
 ROWS_AT_ONCE = 5_000
 
 COPIED = (
-    "kind",
     "sample",
     "number",
     "number_note",
@@ -200,6 +199,7 @@ def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.
         proposed_at=now,
         proposed_by_id=actor.principal_id,
         undoes_id=order.id,
+        kind=OrderKind.EXCEPTION if order.kind == OrderKind.EXCEPTION else OrderKind.BLOCK,
         **{column: getattr(order, column) for column in COPIED},
     )
     session.add(proposal)

@@ -11,7 +11,7 @@ from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, Version
 from app.errors import NotFound
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import decide, documents, plan, propose, queries, sops
+from app.orders import decide, documents, limits, plan, propose, queries, ranks, sops
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
@@ -25,9 +25,10 @@ Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR))]
 
 
 def get_guard(request: Request) -> Guard:
-    """The application's one guard."""
-    guard = request.app.state.guard
-    assert isinstance(guard, Guard)
+    """The application's one guard, with the names of the rank file that counts."""
+    state = request.app.state
+    guard = ranks.up_to_date(state.database, state.guard)
+    state.guard = guard
     return guard
 
 
@@ -73,8 +74,14 @@ def read_order(uid: str, actor: Reader, session: SessionDep, response: Response)
 
 
 @router.get("/orders/{uid}/plan", summary="What approval would do")
-def read_plan(uid: str, actor: Reader, session: SessionDep, now: NowDep, guard: GuardDep) -> dict[str, Any]:
-    return plan.document(plan.make(session, queries.order_by_uid(session, uid), guard=guard), now)
+def read_plan(
+    uid: str, request: Request, actor: Reader, session: SessionDep, now: NowDep, guard: GuardDep
+) -> dict[str, Any]:
+    order = queries.order_by_uid(session, uid)
+    found = plan.make(session, order, guard=guard)
+    sums = limits.sums(session, order, actor, now, guard.limits)
+    zone = request.app.state.forecast(session, order, found, never=guard.never)
+    return plan.document(order, found, now, sums=sums, limits=guard.limits, zone=zone)
 
 
 @router.post("/orders/{uid}/approve", summary="Put a proposal in force (not the proposer)")
@@ -97,6 +104,23 @@ def approve_order(
         session,
         decide.approve(session, actor, order, command, moment(session, clock), guard=guard, prepared=prepared),
         response,
+    )
+
+
+@router.post("/orders/{uid}/confirm", summary="Let an emergency order stand (not whoever issued it)")
+def confirm_order(
+    uid: str,
+    command: Decide,
+    actor: Approver,
+    session: SessionDep,
+    clock: ClockDep,
+    version: VersionDep,
+    guard: GuardDep,
+    response: Response,
+) -> dict[str, Any]:
+    order = _locked(session, uid, version)
+    return _answer(
+        session, decide.confirm(session, actor, order, command, moment(session, clock), guard=guard), response
     )
 
 
@@ -147,6 +171,11 @@ def list_blocks(actor: Reader, session: SessionDep, narrowed: FilterDep, page: P
         for order, target in found
     ]
     return page.answer(items, [target.id for _, target in found])
+
+
+@router.get("/guard", summary="The rank file that counts, and the limits of what one person may do")
+def read_guard(actor: Reader, session: SessionDep, guard: GuardDep) -> dict[str, Any]:
+    return {"rank_file": ranks.document(session), "limits": limits.document(guard.limits)}
 
 
 @router.get("/categories", tags=["public"], summary="The reason codes")

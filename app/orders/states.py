@@ -54,7 +54,8 @@ def end(
     brought back a part of this one ends with it.
     """
     revise(order)
-    order.ended_by_id = decided_by_id if actor.principal_id is None else actor.principal_id
+    if ground is not Ground.EMERGENCY_LAPSED:  # whoever takes their own word back lifts nothing
+        order.ended_by_id = decided_by_id if actor.principal_id is None else actor.principal_id
     if order.state == OrderState.ACTIVE:
         leave_force(session, order, now)
     order.state = OrderState.ENDED
@@ -83,9 +84,9 @@ def next_due(order: Order) -> dt.datetime | None:
     if order.state == OrderState.SCHEDULED:
         return _earliest(order.effective_at, order.lift_planned_at, expiry(order))
     if order.state == OrderState.ACTIVE:
-        return _earliest(order.lift_planned_at, expiry(order))
+        return _earliest(order.lift_planned_at, expiry(order), lapse(order))
     if order.state == OrderState.SUSPENDED:
-        return _earliest(order.notice_due_at, order.suspended_until, order.lift_planned_at, expiry(order))
+        return _earliest(order.notice_due_at, order.suspended_until, order.lift_planned_at, expiry(order), lapse(order))
     return None
 
 
@@ -95,6 +96,11 @@ def expiry(order: Order) -> dt.datetime | None:
         None if order.override is None else dt.datetime.fromisoformat(json.loads(order.override)["expires_at"])
     )
     return _earliest(order.expires_at, override_end)
+
+
+def lapse(order: Order) -> dt.datetime | None:
+    """When an emergency order ends unless somebody confirms it before; None for any other, and once confirmed."""
+    return order.lapses_at if order.approved_by_id is None else None
 
 
 def due_orders(session: Session, now: dt.datetime) -> list[int]:

@@ -132,7 +132,7 @@ def decision_of(name: str, held: Sequence[Held]) -> Decision:
 
 def decision(kind: str) -> Decision:
     """What a target of an order of this kind says of its name."""
-    return Decision.BLOCK if kind == OrderKind.BLOCK else Decision.PASS
+    return Decision.PASS if kind == OrderKind.EXCEPTION else Decision.BLOCK
 
 
 def batches(keys: Iterable[Item], size: int = KEYS_IN_ONE_QUERY) -> Iterator[list[Item]]:

@@ -10,7 +10,7 @@ from app.db import streamed
 from app.journal.events import EventType
 from app.journal.models import Event
 from app.orders import targets
-from app.orders.models import InForce, Order, TargetRow
+from app.orders.models import InForce, Order, OrderKind, TargetRow
 from resolver_policy.formats import Holder
 
 ROWS_AT_ONCE = 2_000
@@ -38,6 +38,7 @@ def in_force(session: Session) -> Iterator[Holder]:
             TargetRow.key,
             TargetRow.match,
             Order.kind,
+            Order.approved_by_id,
             Order.number,
             Order.number_note,
             Order.sample,
@@ -52,8 +53,9 @@ def in_force(session: Session) -> Iterator[Holder]:
         .where(Order.published, TargetRow.released_at.is_(None))
         .order_by(TargetRow.key, TargetRow.match, TargetRow.order_id)
     )
-    for key, match, kind, *facts in streamed(session, query, at_once=ROWS_AT_ONCE):
-        yield Holder(key, targets.MATCHES[match], targets.decision(kind), *facts)
+    for key, match, kind, approved_by_id, *facts in streamed(session, query, at_once=ROWS_AT_ONCE):
+        emergency = None if kind != OrderKind.EMERGENCY else "unconfirmed" if approved_by_id is None else "confirmed"
+        yield Holder._make((key, targets.MATCHES[match], targets.decision(kind), *facts, emergency))
 
 
 def version(session: Session) -> int:

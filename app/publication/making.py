@@ -5,8 +5,10 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from sqlalchemy.orm import Session
 
 from app.db import Database
-from app.orders import targets
-from app.publication import acts, layering, spans
+from app.journal.merkle import MerkleRoot
+from app.orders import explanation, targets
+from app.orders.propose import target_line
+from app.publication import acts, explaining, layering, spans, stops
 from app.publication.acts import Act, OrderTargets
 from app.publication.models import Release
 from app.publication.spans import Totals
@@ -39,6 +41,7 @@ class Making:
         self.in_urgent: set[str] = set()
         self._is_in_urgent = False
         self.is_ready = False
+        self.is_wrong = False
         self._was_disturbed = False
         self._database = database
         self._never = never
@@ -75,12 +78,27 @@ class Making:
         return self.act.whole and any(act.place == self.act.place and set(act.notes) - known for act in waiting)
 
     def _make(self) -> Generator[None]:
+        if self.act.whole and self.act.blocks:
+            yield from self._check()
+        if self.is_wrong:
+            return
         yield from self._recompute(self._own())
         yield from self._catch_up(LEFT_FOR_THE_END)
         self._is_in_urgent = True
         changed = layering.changed_by(self._database, self.release_id)
         yield from layering.prepare(self._database, self.release_id, changed, anew=False)
         yield from self._catch_up(LEFT_FOR_THE_END)
+
+    def _check(self) -> Iterator[None]:
+        """Hold the order's targets as they are against the root that was proposed, before a rule is made of them."""
+        root = MerkleRoot()
+        for rows in OrderTargets(self._database, self.act.order_id, self.act.size).pages():
+            root.extend(target_line(key, targets.match_code(match)) for key, match in rows)
+            yield
+        with self._database.read() as session:
+            agreed = stops.released(session, [explaining.key_of(self.act)])
+            proposed = explanation.proposed_root(session, self.act.order_id)
+        self.is_wrong = not agreed and root.digest() != proposed
 
     def _own(self) -> rules.Touched:
         if self.act.whole:

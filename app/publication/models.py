@@ -3,7 +3,7 @@ past are one table."""
 
 import datetime as dt
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from app.db import Base, KeyText
@@ -125,6 +125,27 @@ class BaseRow(Base):
     spent_at: Mapped[dt.datetime | None]
     dropped_until: Mapped[str | None] = mapped_column(KeyText)
     dropped_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
+
+
+class Stop(Base):
+    """A change of the zone that nothing explains, found before it was published: until two people release it
+    (`asked_by_id`, then `released_by_id`), no block is. `findings` is JSON, `app.publication.stops` reads it."""
+
+    __tablename__ = "stops"
+    __table_args__ = (
+        CheckConstraint(
+            "released_by_id IS NULL OR asked_by_id IS NOT NULL AND released_by_id <> asked_by_id", name="four_eyes"
+        ),
+        CheckConstraint("released_at IS NULL OR released_by_id IS NOT NULL", name="released_by_two"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stopped_at: Mapped[dt.datetime]
+    findings: Mapped[str] = mapped_column(Text)
+    asked_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    asked_at: Mapped[dt.datetime | None]
+    released_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
+    released_at: Mapped[dt.datetime | None]
 
 
 class PublisherLease(Base):

@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.journal.models import JournalHead
-from app.publication import acts, digest, layering, spans, zones
+from app.publication import acts, digest, explaining, layering, spans, stops, zones
 from app.publication.acts import Act
 from app.publication.layering import Progress
 from app.publication.making import Making
 from app.publication.marks import Marks
 from app.publication.models import Release
 from app.publication.spans import Totals
+from app.publication.stops import Finding
 from app.publication.store import PRESENT, DatabaseRules, Never, TooMuch, View
 from app.settings import ZoneSetting
 from resolver_policy.delta import Change
@@ -51,6 +52,14 @@ class Written:
     serials: Serials = field(default_factory=dict)
 
 
+class Unaccounted(Exception):
+    """A release would block what nothing explains; it was not made."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.why)
+        self.finding = finding
+
+
 class Publisher:
     """Publishes releases, one at a time. What it does is decided by the database alone."""
 
@@ -64,6 +73,7 @@ class Publisher:
         self._swept_number: int | None = None
         self._is_swept = False
         self._heavy: set[tuple[int, bool]] = set()
+        self._found: list[Finding] = []
 
     def start(self, now: dt.datetime) -> None:
         """Bring zones in line with the settings, serials above everything that was ever shown, and the marks in line
@@ -92,6 +102,10 @@ class Publisher:
 
         Commit first, then the mark: no secondary can have seen a serial that the mark does not know.
         """
+        if self._found:
+            with self._database.write() as session:
+                stops.stop(session, self._found, now)
+            self._found = []
         serials = self._release_prepared(now) if self.is_prepared else self._release_waiting(now)
         self._raise_marks(serials)
         return serials
@@ -111,7 +125,11 @@ class Publisher:
             return False
         making, self._making = self._making, None
         making.step()
-        self._making = making
+        if making.is_wrong:
+            why = f"order {making.act.order_id}: its targets are not those proposed"
+            self._found.append(Finding(explaining.key_of(making.act), why))
+        else:
+            self._making = making
         return True
 
     @property
@@ -121,10 +139,10 @@ class Publisher:
 
     def can_release(self) -> bool:
         """Whether there is anything that a release could be made of now."""
-        if self.is_prepared:
+        if self.is_prepared or self._found:
             return True
         with self._database.read() as session:
-            return bool(self._small(session)) or self._layers_are_due(session)
+            return bool(self._small(session)) or self._layers_are_due(session) or bool(acts.astray(session))
 
     def _find_work(self) -> None:
         """Sweep what was written for a release that never came out, or begin the next large one: lifts come first."""
@@ -133,7 +151,9 @@ class Publisher:
             if newest is None:
                 return
             left_over = None if self._is_swept else spans.unreleased(session, newest.id)
-            large = [act for act in acts.waiting(session) if self._is_large(act)]
+            found = {finding.key for finding in self._found}
+            free = [act for act in self._free(session, acts.waiting(session)) if explaining.key_of(act) not in found]
+            large = [act for act in free if self._is_large(act)]
         self._is_swept = left_over is None
         if left_over is not None:
             self._sweeping, self._swept_number = spans.sweep(self._database, left_over), left_over
@@ -149,7 +169,36 @@ class Publisher:
     def _small(self, session: Session) -> list[Act]:
         """Acts that wait and are small, besides what is being made."""
         seen_to = self._making.act.notes if self._making is not None else ()
-        return [act for act in acts.waiting(session, but=frozenset(seen_to)) if not self._is_large(act)]
+        waiting = [act for act in acts.waiting(session, but=frozenset(seen_to)) if not self._is_large(act)]
+        return self._free(session, waiting)
+
+    def _free(self, session: Session, waiting: list[Act]) -> list[Act]:
+        """Acts without those that a stop holds: what it found, and every block."""
+        if not waiting or not stops.is_stopped(session):
+            return waiting
+        held = stops.held(session)
+        return [act for act in waiting if not act.blocks and explaining.key_of(act) not in held]
+
+    def _set_right(self, session: Session, now: dt.datetime) -> None:
+        astray = acts.astray(session)
+        if astray:
+            why = "its row says that it is published as it is not, and no act of it waits"
+            stops.stop(session, [Finding(f"order {each} astray", f"order {each}: {why}") for each in astray], now)
+            acts.set_right(session, astray, now)
+
+    def _stop(self, finding: Finding, now: dt.datetime) -> None:
+        with self._database.write() as session:
+            stops.stop(session, [finding], now)
+
+    def _explained(self, session: Session, waiting: Sequence[Act], now: dt.datetime) -> Sequence[Act]:
+        """Acts as far as the journal explains them; for any other one publication stops, and lifts go on."""
+        unexplained = explaining.unexplained(session, waiting)
+        agreed = stops.released(session, [finding.key for finding in unexplained.values()])
+        found = {act: finding for act, finding in unexplained.items() if finding.key not in agreed}
+        if not found:
+            return waiting
+        stops.stop(session, list(found.values()), now)
+        return [act for act in waiting if act not in found and not act.blocks]
 
     def _release_waiting(self, now: dt.datetime) -> Serials:
         """Release what is small: all of it, or as much as one transaction may take."""
@@ -159,9 +208,12 @@ class Publisher:
             try:
                 with self._database.write() as session:
                     self._give_up_if_void(session)
-                    small = _share(self._small(session), most)
+                    self._set_right(session, now)
+                    small = self._explained(session, _share(self._small(session), most), now)
                     written = self._write_small(session, small, now, even_unchanged=self._layers_are_due(session))
                 break
+            except Unaccounted as unaccounted:
+                self._stop(unaccounted.finding, now)
             except TooMuch:
                 most = sum(act.size for act in small) // 2
                 if len(small) == 1:
@@ -176,13 +228,17 @@ class Publisher:
         newest = zones.head(session)
         newest_id = 0 if newest is None else newest.id
         later = spans.unreleased(session, newest_id)
+        self._check_planted(later)
         if newest_id + 1 in {later, self._swept_number}:  # no number is left beneath it
             self.close()
             return Written([])
+        blocking = acts.targets_of(session, [act for act in small if act.blocks])
+        held = stops.held_names(session)
         written = Written(acts.take(session, small))
         view = PRESENT if later is None else View(newest_id + 1)
         store = DatabaseRules(lambda: nullcontext(session), self._never, view, MOST_READ)
-        for changes in recompute(written.touched, store):
+        for recomputed in recompute(written.touched, store):
+            changes = explaining.held_back(recomputed, held) if held else recomputed
             written.changes += changes
             if later is None:
                 spans.write(session, changes, newest_id + 1)
@@ -192,11 +248,23 @@ class Publisher:
         if written.changes or even_unchanged:
             totals = Totals.of(newest)
             totals.count(written.changes)
+            if newest is not None:
+                _raise(explaining.unaccounted(session, written.changes, blocking, newest, newest_id + 1))
+                _raise(explaining.miscounted(session, newest, newest_id + 1, totals.names))
             progress = Progress(later, free=self._making is None)
             written.in_urgent = layering.keep_up(session, newest_id + 1, progress)
             changed = bool(written.changes)
             written.serials = self._insert(session, newest_id + 1, totals, progress, now, small, changed=changed)
         return written
+
+    def _check_planted(self, later: int | None) -> None:
+        """Refuse to release anything with rules in sight that stand under a number of which nobody makes a release."""
+        makes = None if self._making is None else self._making.release_id
+        if later not in {None, makes, self._swept_number} and (self._is_swept or self._making is not None):
+            self._is_swept, self._making = False, None
+            raise Unaccounted(
+                Finding(f"rules of release {later}", f"there are rules of a release {later} not made here")
+            )
 
     def _layers_are_due(self, session: Session) -> bool:
         """Whether a release is to be made for layers alone; bases begin and end when nothing is in the making."""
@@ -218,13 +286,17 @@ class Publisher:
         try:
             with self._database.write() as session:
                 self._give_up_if_void(session)
-                if self._making is None:
+                if self._making is None or not self._explained(session, self._free(session, [making.act]), now):
+                    self._making = None
                     return {}
                 self._making = None
-                small = _share(self._small(session), LARGE)
+                small = self._explained(session, _share(self._small(session), LARGE), now)
                 touched = sorted({*making.touched, *acts.take(session, small)})
                 acts.settle(session, making.act)
                 serials = self._write_prepared(session, making, touched, now, small)
+        except Unaccounted as unaccounted:
+            self._stop(unaccounted.finding, now)
+            return self._release_waiting(now)
         except TooMuch:
             making.again()
             self._making = making
@@ -249,6 +321,9 @@ class Publisher:
             totals.count(changes)
             names.update(change.key for change in changes)
         progress = Progress(names=names)
+        newest = zones.head(session)
+        assert newest is not None
+        _raise(explaining.miscounted(session, newest, making.release_id, totals.names))
         layering.keep_up(session, making.release_id, progress)
         return self._insert(session, making.release_id, totals, progress, now, (making.act, *small))
 
@@ -288,6 +363,11 @@ class Publisher:
     def _raise_marks(self, serials: Serials) -> None:
         for zone, serial in serials.items():
             self._marks.raise_to(zone, serial)
+
+
+def _raise(finding: Finding | None) -> None:
+    if finding is not None:
+        raise Unaccounted(finding)
 
 
 def _share(waiting: Sequence[Act], most: int) -> Sequence[Act]:

@@ -168,7 +168,7 @@ class DatabaseRules:
                 yield key, allowed[0] if len(allowed) == 1 else together(allowed)
 
     def _is_allowed(self, key: str, match: int, kind: str) -> bool:
-        if kind != OrderKind.BLOCK or not self._never(key, targets.MATCHES[match]):
+        if kind == OrderKind.EXCEPTION or not self._never(key, targets.MATCHES[match]):
             return True
         shown = (names.from_key(key), targets.MATCHES[match])
         log.critical("%s (%s) may never be blocked; it is left out of every zone", *shown)

@@ -37,6 +37,7 @@ PROPOSED_COLUMNS = (
     "proposed_at",
     "proposed_by_id",
     "undoes_id",
+    "lapses_at",
 )
 
 CONDITION_COLUMNS = (
@@ -320,6 +321,73 @@ REFUSALS = (
     ("release_acts_update", "release_acts", "UPDATE", "1 = 1", "what a release was made of is never changed"),
     ("release_acts_delete", "release_acts", "DELETE", "1 = 1", "what a release was made of is never changed"),
     (
+        "orders_emergency",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.state = 'importing' AND NEW.state = 'proposed' AND NEW.kind = 'emergency' AND"
+            " (SELECT count(*) FROM targets WHERE targets.id >= NEW.id * 4294967296"
+            " AND targets.id < (NEW.id + 1) * 4294967296) > 10"
+        ),
+        "an emergency order has at most ten names",
+    ),
+    (
+        "orders_lapsed",
+        "orders",
+        "UPDATE",
+        (
+            "NEW.ground = 'emergency_lapsed' AND OLD.state <> 'ended'"
+            " AND (NEW.kind <> 'emergency' OR NEW.approved_by_id IS NOT NULL)"
+        ),
+        "only an emergency order that nobody confirmed lapses",
+    ),
+    ("stops_delete", "stops", "DELETE", "1 = 1", "a stop is released, never deleted"),
+    (
+        "stops_update",
+        "stops",
+        "UPDATE",
+        (
+            "OLD.released_at IS NOT NULL OR NEW.findings <> OLD.findings OR NEW.stopped_at <> OLD.stopped_at"
+            " OR NEW.id <> OLD.id OR OLD.asked_by_id IS NOT NULL AND NEW.asked_by_id IS DISTINCT FROM OLD.asked_by_id"
+            " OR OLD.asked_by_id IS NULL AND NEW.released_by_id IS NOT NULL"
+        ),
+        "a stop is released by two people, one after the other",
+    ),
+    (
+        "stops_insert",
+        "stops",
+        "INSERT",
+        "NEW.asked_by_id IS NOT NULL OR EXISTS (SELECT 1 FROM stops WHERE id = NEW.id)",
+        "a stop begins standing, and is never replaced",
+    ),
+    ("rank_files_delete", "rank_files", "DELETE", "OLD.live", "who imported a rank file stays on record"),
+    (
+        "rank_files_update",
+        "rank_files",
+        "UPDATE",
+        (
+            "NEW.id <> OLD.id OR NEW.imported_by_id <> OLD.imported_by_id OR OLD.live AND (NOT NEW.live"
+            " OR OLD.replaced_at IS NOT NULL OR NEW.sha256 <> OLD.sha256 OR NEW.count <> OLD.count"
+            " OR NEW.name <> OLD.name OR NEW.imported_at <> OLD.imported_at)"
+        ),
+        "a rank file is replaced as a whole, once",
+    ),
+    (
+        "ranked_names_insert",
+        "ranked_names",
+        "INSERT",
+        "(SELECT live FROM rank_files WHERE id = NEW.file_id)",
+        "a rank file is replaced as a whole",
+    ),
+    ("ranked_names_update", "ranked_names", "UPDATE", "1 = 1", "a rank file is replaced as a whole"),
+    (
+        "ranked_names_delete",
+        "ranked_names",
+        "DELETE",
+        "(SELECT live AND replaced_at IS NULL FROM rank_files WHERE id = OLD.file_id)",
+        "a rank file is replaced as a whole",
+    ),
+    (
         "targets_insert",
         "targets",
         "INSERT",
@@ -403,6 +471,7 @@ REFUSALS = (
 def upgrade() -> None:
     create_tables()
     create_tables_of_lifts()
+    create_tables_of_the_guard()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
     for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
@@ -686,9 +755,11 @@ def create_tables() -> None:
         sa.Column("proposed_at", UTCDateTime(), nullable=False),
         sa.Column("proposed_by_id", ROW_ID, nullable=False),
         sa.Column("undoes_id", ROW_ID, nullable=True),
+        sa.Column("lapses_at", UTCDateTime(), nullable=True),
         sa.Column("decided_at", UTCDateTime(), nullable=True),
         sa.Column("approved_by_id", ROW_ID, nullable=True),
         sa.Column("rejected_by_id", ROW_ID, nullable=True),
+        sa.Column("plan_seen", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("lift_ground", sa.Text(), nullable=True),
         sa.Column("lift_planned_at", UTCDateTime(), nullable=True),
         sa.Column("lift_planned_by_id", ROW_ID, nullable=True),
@@ -703,7 +774,8 @@ def create_tables() -> None:
         sa.Column("published", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name=op.f("ck_orders_ended_on_a_ground")),
         sa.CheckConstraint(
-            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL",
+            "state NOT IN ('scheduled','active','suspended','ended') OR approved_by_id IS NOT NULL"
+            " OR kind = 'emergency' AND state <> 'scheduled'",
             name=op.f("ck_orders_approved_by_somebody"),
         ),
         sa.CheckConstraint(
@@ -717,6 +789,16 @@ def create_tables() -> None:
             "state <> 'ended' OR ground <> 'appeal_upheld' OR (ended_by_id IS NOT NULL"
             " AND ended_by_id <> approved_by_id AND ended_by_id <> proposed_by_id)",
             name=op.f("ck_orders_appeal_by_another"),
+        ),
+        sa.CheckConstraint(
+            "kind <> 'emergency' OR targets_count <= 10 AND override IS NULL"
+            " AND (state = 'importing' OR lapses_at IS NOT NULL)",
+            name=op.f("ck_orders_emergency_is_small"),
+        ),
+        sa.CheckConstraint(
+            "kind <> 'emergency' OR state <> 'active' OR approved_by_id IS NOT NULL"
+            " OR due_at IS NOT NULL AND due_at <= lapses_at",
+            name=op.f("ck_orders_emergency_lapses"),
         ),
         sa.CheckConstraint(
             "rejected_by_id IS NULL OR rejected_by_id <> proposed_by_id", name=op.f("ck_orders_rejected_by_another")
@@ -738,6 +820,20 @@ def create_tables() -> None:
         sa.UniqueConstraint("uid", name="uq_orders_uid"),
     )
     op.create_index("ix_orders_due_at", "orders", ["due_at"], unique=False)
+    op.create_index(
+        "ix_orders_astray",
+        "orders",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("published <> (state = 'active')"),
+        postgresql_where=sa.text("published <> (state = 'active')"),
+    )
+    for first, then in (
+        ("proposed_by_id", "proposed_at"),
+        ("proposed_by_id", "decided_at"),
+        ("approved_by_id", "decided_at"),
+    ):
+        op.create_index(f"ix_orders_{first}_{then}", "orders", [first, then], unique=False)
     op.create_index(
         "uq_orders_number",
         "orders",
@@ -916,3 +1012,56 @@ def create_tables_of_lifts() -> None:
         sa.PrimaryKeyConstraint("release_id", "order_id", "whole", name="pk_release_acts"),
     )
     op.create_index("ix_release_acts_order_id", "release_acts", ["order_id"], unique=False)
+
+
+def create_tables_of_the_guard() -> None:
+    """What the publisher found that nothing explains, and the names of the rank file."""
+    op.create_table(
+        "stops",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("stopped_at", UTCDateTime(), nullable=False),
+        sa.Column("findings", sa.Text(), nullable=False),
+        sa.Column("asked_by_id", ROW_ID, nullable=True),
+        sa.Column("asked_at", UTCDateTime(), nullable=True),
+        sa.Column("released_by_id", ROW_ID, nullable=True),
+        sa.Column("released_at", UTCDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "released_by_id IS NULL OR asked_by_id IS NOT NULL AND released_by_id <> asked_by_id",
+            name=op.f("ck_stops_four_eyes"),
+        ),
+        sa.CheckConstraint("released_at IS NULL OR released_by_id IS NOT NULL", name=op.f("ck_stops_released_by_two")),
+        sa.ForeignKeyConstraint(["asked_by_id"], ["principals.id"], name="fk_stops_asked_by_id"),
+        sa.ForeignKeyConstraint(["released_by_id"], ["principals.id"], name="fk_stops_released_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_stops"),
+    )
+    op.create_table(
+        "rank_files",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("imported_at", UTCDateTime(), nullable=False),
+        sa.Column("imported_by_id", ROW_ID, nullable=False),
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("count", ROW_ID, nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column("replaced_at", UTCDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["imported_by_id"], ["principals.id"], name="fk_rank_files_imported_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_rank_files"),
+    )
+    op.create_index(
+        "uq_rank_files_current",
+        "rank_files",
+        ["live"],
+        unique=True,
+        sqlite_where=sa.text("live AND replaced_at IS NULL"),
+        postgresql_where=sa.text("live AND replaced_at IS NULL"),
+    )
+    op.create_table(
+        "ranked_names",
+        sa.Column("file_id", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("key", KEY_TEXT, nullable=False),
+        sa.Column("rank", ROW_ID, nullable=False),
+        sa.ForeignKeyConstraint(["file_id"], ["rank_files.id"], name="fk_ranked_names_file_id"),
+        sa.PrimaryKeyConstraint("file_id", "key", name="pk_ranked_names"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_ranked_names_file_id_rank", "ranked_names", ["file_id", "rank"], unique=False)

@@ -15,7 +15,10 @@ LINES_AT_ONCE = 1000
 
 
 class Holder(NamedTuple):
-    """A target in force and what may be told of its order to those who enforce it; never a person, never an id."""
+    """A target in force and what may be told of its order to those who enforce it; never a person, never an id.
+
+    `emergency` says of an emergency order whether it is `confirmed` or `unconfirmed`; None for any other.
+    """
 
     key: str
     match: Match
@@ -28,6 +31,7 @@ class Holder(NamedTuple):
     reason_id: str
     reason_en: str
     since: dt.datetime
+    emergency: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ COLUMNS = (
     "reason_id",
     "reason_en",
     "since",
+    "emergency",
 )
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -71,6 +72,7 @@ def _row(holder: Holder) -> dict[str, str | bool | None]:
         holder.reason_id,
         holder.reason_en,
         holder.since.isoformat().replace("+00:00", "Z"),
+        holder.emergency,
     )
     return dict(zip(COLUMNS, values, strict=True))
 

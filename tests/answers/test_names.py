@@ -25,6 +25,8 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
             {
                 "order_id": order["id"],
                 "order_number": "EX-1",
+                "kind": "block",
+                "emergency": None,
                 "sample": False,
                 "target": "casino.example",
                 "match": "subtree",
@@ -55,6 +57,7 @@ def test_the_public_answer_says_why_and_how_to_apply_and_no_more(service: Servic
             {
                 "order_number": "EX-1",
                 "number_note": None,
+                "emergency": None,
                 "sample": False,
                 "target": "casino.example",
                 "since": text_of(NOW),
@@ -130,7 +133,7 @@ def test_a_lifted_name_says_when_and_on_what_ground(service: Service) -> None:
     service.lift(order, ground="appeal_upheld", document="Appeal 3", by="approver-2")
 
     ending = {"at": text_of(NOW + HOUR), "ground": "appeal_upheld", "commitments": []}
-    lifted = {"order_number": "EX-1", "sample": False, **ending}
+    lifted = {"order_number": "EX-1", "sample": False, "emergency": False, **ending}
     assert service.read("names/a.example", by=None)["lifted"] == [lifted]
     assert service.read("names/a.example")["lifted"] == [{"order_id": order["id"], **lifted}]
 

@@ -160,7 +160,7 @@ FIELDS: dict[str, tuple[Json, Refusal]] = {
         {"targets": [{"name": "x.example", "match": "all"}]},
         Refusal("body_invalid", "/targets/0/match", "all", None),
     ),
-    "an unknown kind": ({"kind": "emergency"}, Refusal("body_invalid", "/kind", "emergency", None)),
+    "an unknown kind": ({"kind": "warning"}, Refusal("body_invalid", "/kind", "warning", None)),
     "an unknown field": ({"a~b/c": 1}, Refusal("body_invalid", "/a~0b~1c", None, None)),
     "a name that stands twice": (
         {"targets": targets("x.example", "X.EXAMPLE.")},

@@ -36,11 +36,13 @@ def refused(service: Service, order: Json, status: int, code: str, *, by: str = 
 def test_a_plan_says_what_approval_would_change(service: Service) -> None:
     held = service.block("held.example", "*.parent.example")
     order = service.propose(targets=targets("held.example", "child.parent.example", "*.new.example"))
+    service.publish()
 
     plan = plan_of(service, order)
 
     assert plan == {
         "at": text_of(NOW),
+        "emergency": None,
         "counts": {"targets": 3, "already_held": 1, "below_held": 1, "changes": 1, "overridden": 0},
         "items": [
             {
@@ -51,6 +53,10 @@ def test_a_plan_says_what_approval_would_change(service: Service) -> None:
                 "exceptions": [],
                 "changes": False,
                 "overridden": None,
+                "public_suffix": "example",
+                "platform": None,
+                "rank": None,
+                "below": None,
             },
             {
                 "name": "new.example",
@@ -60,6 +66,10 @@ def test_a_plan_says_what_approval_would_change(service: Service) -> None:
                 "exceptions": [],
                 "changes": True,
                 "overridden": None,
+                "public_suffix": "example",
+                "platform": None,
+                "rank": None,
+                "below": {"targets": 0, "names": [], "ranked": 0, "popular": [], "more": False},
             },
             {
                 "name": "child.parent.example",
@@ -69,11 +79,21 @@ def test_a_plan_says_what_approval_would_change(service: Service) -> None:
                 "exceptions": [],
                 "changes": False,
                 "overridden": None,
+                "public_suffix": "example",
+                "platform": None,
+                "rank": None,
+                "below": None,
             },
         ],
         "items_left_out": 0,
         "plan_hash": plan["plan_hash"],
         "plan_hash_needed": False,
+        "unseen": {"limit": 1_000, "window_seconds": 86_400, "of_the_proposer": 2, "of_the_approver": 2},
+        "zone": {
+            "before": {"names": 2, "records": 3},
+            "after": {"names": 3, "records": 5},
+            "exact": True,
+        },
     }
 
 

@@ -16,6 +16,7 @@ def holder(
     *,
     number: str | None = "EX-1",
     reason: str = "An example",
+    emergency: str | None = None,
 ) -> Holder:
     return Holder(
         key=key(name),
@@ -29,4 +30,5 @@ def holder(
         reason_id="Contoh",
         reason_en=reason,
         since=SINCE,
+        emergency=emergency,
     )

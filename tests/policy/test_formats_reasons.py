@@ -31,14 +31,15 @@ def cells(holders: list[Holder]) -> list[dict[str, str]]:
 def test_csv_has_a_header_and_one_row_for_each_target() -> None:
     rules = rules_of({"a.example": SUBTREE, "ok.a.example": OPEN, "t.me": EXACT})
     exception = holder("ok.a.example", decision=Decision.PASS, number="EX-2", reason='Says "ok", for now')
+    exception = exception._replace(emergency="confirmed")
     rows = [holder("a.example"), exception, holder("t.me", Match.EXACT)]
 
     assert text(CSV, rules, rows) == (
-        "name,match,decision,order_number,number_note,sample,authority,category,reason_id,reason_en,since\r\n"
-        "a.example,subtree,block,EX-1,,false,Example Ministry,gambling,Contoh,An example,2026-11-01T08:30:00Z\r\n"
+        "name,match,decision,order_number,number_note,sample,authority,category,reason_id,reason_en,since,emergency\r\n"
+        "a.example,subtree,block,EX-1,,false,Example Ministry,gambling,Contoh,An example,2026-11-01T08:30:00Z,\r\n"
         "ok.a.example,subtree,exception,EX-2,,false,Example Ministry,gambling,Contoh,"
-        '"Says ""ok"", for now",2026-11-01T08:30:00Z\r\n'
-        "t.me,exact,block,EX-1,,false,Example Ministry,gambling,Contoh,An example,2026-11-01T08:30:00Z\r\n"
+        '"Says ""ok"", for now",2026-11-01T08:30:00Z,confirmed\r\n'
+        "t.me,exact,block,EX-1,,false,Example Ministry,gambling,Contoh,An example,2026-11-01T08:30:00Z,\r\n"
     )
 
 
@@ -46,7 +47,7 @@ def test_json_lines_has_one_object_a_line() -> None:
     assert text(JSON_LINES, BLOCKED, [holder("a.example", reason="Caf\u00e9\u2028\u0085=1")]) == (
         '{"name":"a.example","match":"subtree","decision":"block","order_number":"EX-1","number_note":null,'
         '"sample":false,"authority":"Example Ministry","category":"gambling","reason_id":"Contoh",'
-        '"reason_en":"Caf\\u00e9\\u2028\\u0085=1","since":"2026-11-01T08:30:00Z"}\n'
+        '"reason_en":"Caf\\u00e9\\u2028\\u0085=1","since":"2026-11-01T08:30:00Z","emergency":null}\n'
     )
 
 

@@ -243,3 +243,45 @@ def test_of_two_entries_for_a_name_the_service_stays() -> None:
     suffix, service = Entry("a.example", "suffix", "one"), Entry("a.example", "service", "two")
     assert protect([], [suffix, service]).soft["a.example"] == service
     assert protect([], [service, suffix]).soft["a.example"] == service
+
+
+RANKED = [
+    ("popular.example", EXACT, "soft_protected protected_ranked"),
+    ("www.popular.example", EXACT, "soft_protected protected_ranked"),
+    ("parent.example", SUBTREE, "soft_protected protected_ranked"),
+    ("parent.example", EXACT, "accepted"),
+    ("google.com", EXACT, "soft_protected protected_service"),
+    ("casino.wordpress.com", EXACT, "accepted"),
+    ("tencent.example", EXACT, "soft_protected protected_service"),
+]
+
+
+@pytest.mark.parametrize(("name", "match", "wanted"), RANKED)
+@pytest.mark.parametrize("ranked_first", [False, True])
+def test_a_ranked_name_is_protected_with_all_below_and_takes_the_place_of_nothing(
+    name: str, match: Match, wanted: str, suffixes: Suffixes, *, ranked_first: bool
+) -> None:
+    ranked = [
+        Entry(ranked_name, "ranked", "rank 1 of top.csv")
+        for ranked_name in ("popular.example", "a.parent.example", "google.com", "wordpress.com", "tencent.example")
+    ]
+    listed = [*SERVICES, Entry("tencent.example", "service", "a list")]
+    protected = protect([], [*ranked, *listed] if ranked_first else [*listed, *ranked])
+
+    assert refusal(name, match, suffixes, protected) == wanted
+    assert notable(suffixes, protected).has(sort_key(name)) or wanted == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_suffix", "above"),
+    [
+        ("com", True, "com"),
+        ("co.id", True, "id"),
+        ("casino.co.id", False, "co.id"),
+        ("blogspot.com", True, "com"),
+        ("a.casino.blogspot.com", False, "blogspot.com"),
+        ("a.nosuchtld", False, "nosuchtld"),
+    ],
+)
+def test_the_public_suffix_of_a_name(name: str, suffixes: Suffixes, above: str, *, is_suffix: bool) -> None:
+    assert (suffixes.has(name), suffixes.above(name)) == (is_suffix, above)

@@ -52,6 +52,7 @@ def test_each_target_says_which_order_holds_it_why_and_since_when(service: Servi
             "reason_id": "Judi",
             "reason_en": "=Gambling",
             "since": text_of(NOW),
+            "emergency": None,
         },
         {
             "name": "ok.a.example",
@@ -65,6 +66,7 @@ def test_each_target_says_which_order_holds_it_why_and_since_when(service: Servi
             "reason_id": "Perjudian daring",
             "reason_en": "Online gambling",
             "since": text_of(NOW + HOUR),
+            "emergency": None,
         },
     ]
     assert [row["reason_en"] for row in rows(service, "csv")] == ["'=Gambling", "Online gambling"]
