@@ -26,6 +26,9 @@ PEOPLE = ("operator-1", "approver-1")
 MOST_TARGETS = 1000
 """Of one request; more go as an import."""
 
+SETTINGS = {"PULIH_UNSEEN_WINDOW": "1s"}
+"""A thousand names are approved again and again, and nobody reads their plan."""
+
 Order = tuple[str, str | None]
 """The id of an order, and the hash of its plan where an approval needs that."""
 
@@ -121,7 +124,7 @@ class Pulih:
 def fill(folder: Path, lines: Iterable[str], count: int) -> Filled:
     """Import and approve a list that holds so many names; what is not a name is left out (`--partial`)."""
     folder.mkdir()
-    installation = Installation(folder)
+    installation = Installation(folder, SETTINGS)
     installation.pulih("upgrade")
     added = installation.add_subscriber(ISP)["tsig"]
     key = dns.tsig.Key(added["name"], added["secret"], added["algorithm"])
@@ -164,7 +167,7 @@ def _import(installation: Installation) -> float:
 def copied(filled: Filled, folder: Path) -> Iterator[Pulih]:
     """A Pulih that serves a copy of what is filled."""
     copy(filled, folder)
-    with started(Installation(folder, tokens=dict(filled.tokens)), filled.key) as pulih:
+    with started(Installation(folder, SETTINGS, tokens=dict(filled.tokens)), filled.key) as pulih:
         yield pulih
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from bench.figures import PULIH, Figure, Must
-from bench.pulih import copy, started
+from bench.pulih import SETTINGS, copy, started
 from bench.run import LARGE, Run
 from tests.installation import Installation
 
@@ -32,7 +32,7 @@ def rebuild(run: Run) -> list[Figure]:
         folder = run.fresh_folder("rebuilt")
         copy(run.filled, folder)
         forget(folder)
-        with started(Installation(folder, tokens=dict(run.filled.tokens)), run.filled.key) as pulih:
+        with started(Installation(folder, SETTINGS, tokens=dict(run.filled.tokens)), run.filled.key) as pulih:
             figure.add(PULIH, pulih.seconds_to_serving)
             pulih.check_names(run.count)
     return [figure]

@@ -43,6 +43,7 @@ class Process:
             "PULIH_DATA_DIR": str(self.directory),
             "PULIH_DATABASE_URL": self.database,
             "PULIH_HTTP_LISTEN": f"127.0.0.1:{self.port}",
+            "PULIH_UNSEEN_WINDOW": "1s",
         }
         self.process = subprocess.Popen(COMMAND, env=environment, stdout=self.log, stderr=self.log)
         wait_until(self._ready, 30, lambda: (self.directory / "log").read_text()[-4000:])

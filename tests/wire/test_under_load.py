@@ -32,7 +32,7 @@ AT_ONCE = 250
 TAKERS = 3
 FEWEST = 3
 ZONES = ("block.rpz", "base.block.rpz", "urgent.block.rpz")
-SETTINGS = {"PULIH_REBASE_SETTLING": "1s", "PULIH_REBASE_KEEP": "1s"}
+SETTINGS = {"PULIH_REBASE_SETTLING": "1s", "PULIH_REBASE_KEEP": "1s", "PULIH_UNSEEN_WINDOW": "1s"}
 
 
 @pytest.fixture
