@@ -72,7 +72,7 @@ class Ministry:
             self.bases += 1
         elif chance < 0.5 and self._orders:
             chosen = self._orders.pop(self._random.randrange(len(self._orders)))
-            self._service.act(f"/orders/{chosen}/lift", {"ground": "court", "reason": "x"}, "approver-1")
+            self._service.act(f"/orders/{chosen}/lift", {"ground": "wrong_block", "reason": "x"}, "approver-1")
         else:
             self._block()
         self.acts += 1
