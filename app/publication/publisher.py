@@ -323,7 +323,7 @@ class Publisher:
         progress = Progress(names=names)
         newest = zones.head(session)
         assert newest is not None
-        _raise(explaining.miscounted(session, newest, making.release_id, totals.names))
+        _raise(explaining.miscounted(session, newest, making.release_id - 1, newest.names))
         layering.keep_up(session, making.release_id, progress)
         return self._insert(session, making.release_id, totals, progress, now, (making.act, *small))
 
