@@ -24,6 +24,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/orders/{uid}": STAFF,
     "GET /api/v1/orders/{uid}/plan": STAFF,
     "POST /api/v1/orders/{uid}/approve": {AP},
+    "POST /api/v1/orders/{uid}/confirm": {AP},
     "POST /api/v1/orders/{uid}/reject": {AP},
     "POST /api/v1/orders/{uid}/withdraw": {OP, AP},
     "POST /api/v1/orders/{uid}/lift": {AP},
@@ -37,6 +38,9 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/reviews/{uid}": STAFF,
     "POST /api/v1/reviews/{uid}/close": {AP},
     "GET /api/v1/incidents": STAFF,
+    "GET /api/v1/guard": STAFF,
+    "GET /api/v1/guard/stops": STAFF,
+    "POST /api/v1/guard/stops/{stop_id}/release": {AP},
     "POST /api/v1/imports": {OP, AP},
     "GET /api/v1/blocks": STAFF,
     "GET /api/v1/categories": ALL,
@@ -97,6 +101,7 @@ def path_of(route: str) -> tuple[str, str]:
     for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}"):
         path = path.replace(placeholder, "x.example")
     path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz").replace("{serial}", "7")
+    path = path.replace("{stop_id}", "7")
     return method, f"{path}/swagger-ui/VERSION" if path == "/api/static" else path
 
 

@@ -82,9 +82,11 @@ def wait_for_answer(server: Server, name: str, wanted: str, timeout: float = 10)
 
 
 def approved(service: Service, body: dict[str, Any]) -> dict[str, Any]:
-    """Propose as one person, approve as another."""
+    """Propose as one person, approve as another, who has seen the plan: so many names need that."""
     proposed = service.act("/orders", body, "operator-1", status=201)
-    made: dict[str, Any] = service.act(f"/orders/{proposed['id']}/approve", {"reason": "Checked"}, "approver-1")
+    plan = service.get(f"/orders/{proposed['id']}/plan")
+    checked = {"reason": "Checked", "plan_hash": plan["plan_hash"]}
+    made: dict[str, Any] = service.act(f"/orders/{proposed['id']}/approve", checked, "approver-1")
     return made
 
 
