@@ -100,7 +100,7 @@ def _check_window(session: Session, actor: Actor, count: int, now: dt.datetime) 
         Order.kind == OrderKind.EMERGENCY,
         Order.state != OrderState.IMPORTING,
     )
-    used = session.execute(before).scalar_one()
+    used = int(session.execute(before).scalar_one())  # PostgreSQL sums to a decimal
     if used + count > NAMES_A_PERSON:
         why = f"{actor.name} blocked {used} names by emergency orders in 24 hours; {NAMES_A_PERSON} are allowed"
         _refuse("emergency_window", str(used + count), "/targets", why)

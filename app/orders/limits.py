@@ -81,4 +81,4 @@ def _unseen(
         ~Order.plan_seen,
         Order.kind != OrderKind.EXCEPTION,
     )
-    return session.execute(total).scalar_one()
+    return int(session.execute(total).scalar_one())  # PostgreSQL sums to a decimal

@@ -329,9 +329,11 @@ def test_no_statement_makes_one_of_more_than_ten_names(service: Service) -> None
     service.propose(number="EX-MANY", targets=targets(*names_of_many(0, 11)))
     assert refused_by_database(service, PLANTED.format(count="targets_count"))
     databases.run(service.database, PLANTED.format(count="10"))
+    planted = "(SELECT id FROM orders WHERE uid = 'planted')"
     databases.run(
         service.database,
-        "INSERT INTO targets (id, order_id, key, match) SELECT id + 4294967296, order_id + 1, key, match FROM targets",
+        "INSERT INTO targets (id, order_id, key, match)"
+        f" SELECT id + ({planted} - order_id) * 4294967296, {planted}, key, match FROM targets",
     )
 
     words = refused_by_database(service, "UPDATE orders SET state = 'proposed' WHERE uid = 'planted'")
