@@ -4,9 +4,9 @@ import base64
 import binascii
 import datetime as dt
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from app.db import Clock, Database
@@ -53,16 +53,29 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 ClockDep = Annotated[Clock, Depends(get_clock)]
 
 
+class Versioned(Protocol):
+    """A row that counts its changes."""
+
+    @property
+    def version(self) -> int:
+        """How many changes it has seen."""
+        ...
+
+
+Row = TypeVar("Row", bound=Versioned)
+
+
 class ExpectedVersion:
     """What `If-Match` says: one version, or `*` for whichever is current."""
 
     def __init__(self, version: int | None) -> None:
         self.version = version
 
-    def check(self, current: int) -> None:
-        """Raise StaleVersion unless `current` is the version that the client was shown."""
-        if self.version is not None and self.version != current:
-            raise StaleVersion(f"version {self.version} was shown, {current} is current: read it again")
+    def check(self, row: Row) -> Row:
+        """Give a row back, where it has the version that the client was shown; raises StaleVersion."""
+        if self.version is not None and self.version != row.version:
+            raise StaleVersion(f"version {self.version} was shown, {row.version} is current: read it again")
+        return row
 
 
 def get_expected_version(if_match: Annotated[str | None, Header()] = None) -> ExpectedVersion:
@@ -78,6 +91,12 @@ def get_expected_version(if_match: Annotated[str | None, Header()] = None) -> Ex
 
 
 VersionDep = Annotated[ExpectedVersion, Depends(get_expected_version)]
+
+
+def tagged(row: Row, response: Response) -> Row:
+    """Give a row back, and in the answer's `ETag` its version: the next act on it says that it was shown."""
+    response.headers["ETag"] = f'"{row.version}"'
+    return row
 
 
 class PageRequest:

@@ -3,15 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, PLATFORM, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.orders import commitments, documents, marks, queries
-from app.orders.models import ConditionRow
 from app.orders.schemas import Claim, Commit, Mark, Waive
 
 router = APIRouter(prefix="/api/v1/conditions", tags=["conditions"], route_class=IdempotentRoute)
@@ -40,7 +38,7 @@ def list_conditions(
 
 @router.get("/{uid}", summary="Read a condition; ETag is its version")
 def read_condition(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
-    return _answer(session, queries.condition_by_uid(session, actor, uid), response)
+    return documents.marked_document(session, tagged(queries.condition_by_uid(session, actor, uid), response))
 
 
 @router.post("/{uid}/claim", summary="Say that it is fulfilled, with evidence")
@@ -53,8 +51,9 @@ def claim_condition(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, marks.claim(session, actor, row, command, moment(session, clock)), response)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.claim(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/verify", summary="Mark as met (not the claimant); the last mark lifts the block")
@@ -67,8 +66,9 @@ def verify_condition(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, marks.verify(session, actor, row, command, moment(session, clock)), response)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.verify(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/reject", summary="Refuse a claim (not the claimant)")
@@ -81,8 +81,9 @@ def reject_condition(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, marks.reject(session, actor, row, command, moment(session, clock)), response)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.reject(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/waive", summary="Set a condition aside, by an authority and for a reason")
@@ -95,8 +96,9 @@ def waive_condition(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, marks.waive(session, actor, row, command, moment(session, clock)), response)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.waive(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/breach", summary="Say that what was met no longer is; after a lift it opens a review")
@@ -109,8 +111,9 @@ def breach_condition(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, marks.breach(session, actor, row, command, moment(session, clock)), response)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.breach(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/commit", summary="Give a commitment of an early lift another date")
@@ -123,16 +126,6 @@ def move_commitment(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    row = _locked(session, actor, uid, version)
-    return _answer(session, commitments.move(session, actor, row, command, moment(session, clock)), response)
-
-
-def _locked(session: Session, actor: Actor, uid: str, version: VersionDep) -> ConditionRow:
-    row = queries.condition_by_uid(session, actor, uid, lock=True)
-    version.check(row.version)
-    return row
-
-
-def _answer(session: Session, row: ConditionRow, response: Response) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{row.version}"'
-    return documents.marked_document(session, row)
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = commitments.move(session, actor, row, command, moment(session, clock))
+    return documents.marked_document(session, tagged(done, response))

@@ -3,16 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, DatabaseDep, NowDep, SessionDep, VersionDep
+from app.deps import ClockDep, DatabaseDep, NowDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.orders import documents, lift, queries, restore, suspend, undo
 from app.orders.guarding import Guard
-from app.orders.models import Order
 from app.orders.schemas import Lift, PlanLift, Resume, Suspend, Undo
 from app.settings import Settings
 
@@ -34,8 +32,9 @@ def lift_order(
 ) -> dict[str, Any]:
     """`court` and `appeal_upheld` need a `document`; `solution_indicated` needs `commitments`: a date for each
     condition that is not met."""
-    order = _locked(session, uid, version)
-    return _answer(session, lift.lift(session, actor, order, command, moment(session, clock)), response)
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = lift.lift(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/plan-lift", summary="Plan a lift, or move a planned one")
@@ -49,8 +48,9 @@ def plan_order_lift(
     response: Response,
 ) -> dict[str, Any]:
     """At a moment, or (`at` null) at one not chosen yet. Every date that it had is kept (`slips`)."""
-    order = _locked(session, uid, version)
-    return _answer(session, lift.plan_lift(session, actor, order, command, moment(session, clock)), response)
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = lift.plan_lift(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/suspend", summary="Open an order's names until a moment, or move that moment")
@@ -66,9 +66,9 @@ def suspend_order(
 ) -> dict[str, Any]:
     """The block returns at that moment, after notice, if its order is still in force."""
     settings: Settings = request.app.state.settings
-    order, now = _locked(session, uid, version), moment(session, clock)
+    order, now = version.check(queries.order_by_uid(session, uid, lock=True)), moment(session, clock)
     done = suspend.suspend(session, actor, order, command, now, notice=settings.notice_of_return)
-    return _answer(session, done, response)
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/{uid}/resume", summary="End an opening early: the order holds its names again")
@@ -81,8 +81,9 @@ def resume_order(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    order = _locked(session, uid, version)
-    return _answer(session, suspend.resume(session, actor, order, command, moment(session, clock)), response)
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = suspend.resume(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.get("/{uid}/undo", summary="What undoing an order would do, and what other orders still hold")
@@ -108,17 +109,6 @@ def undo_order(
     with database.read() as reading:
         found = queries.order_by_uid(reading, uid).id
     staged = restore.stage(database, actor, found, command, guard=guard, clock=clock)
-    order, now = _locked(session, uid, version), moment(session, clock)
+    order, now = version.check(queries.order_by_uid(session, uid, lock=True)), moment(session, clock)
     undone = undo.undo(session, actor, order, command, now, guard=guard, staged=staged)
-    return {"undo": undone.act, **_answer(session, undone.order, response)}
-
-
-def _locked(session: Session, uid: str, version: VersionDep) -> Order:
-    order = queries.order_by_uid(session, uid, lock=True)
-    version.check(order.version)
-    return order
-
-
-def _answer(session: Session, order: Order, response: Response) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{order.version}"'
-    return documents.order_document(session, order)
+    return {"undo": undone.act, **documents.order_document(session, tagged(undone.order, response))}

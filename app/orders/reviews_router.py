@@ -3,15 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, PageDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.orders import incidents, reviews
-from app.orders.models import Review
 from app.orders.schemas import CloseReview
 
 router = APIRouter(prefix="/api/v1", tags=["reviews"], route_class=IdempotentRoute)
@@ -36,7 +34,7 @@ def list_reviews(
 
 @router.get("/reviews/{uid}", summary="Read a review; ETag is its version")
 def read_review(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
-    return _answer(session, reviews.by_uid(session, uid), response)
+    return reviews.document(session, tagged(reviews.by_uid(session, uid), response))
 
 
 @router.post("/reviews/{uid}/close", summary="Decide a review (not who opened it)")
@@ -50,17 +48,12 @@ def close_review(
     response: Response,
 ) -> dict[str, Any]:
     """No decision blocks: `new_order` names a proposal, which takes the way of every order."""
-    review = reviews.by_uid(session, uid, lock=True)
-    version.check(review.version)
-    return _answer(session, reviews.close(session, actor, review, command, moment(session, clock)), response)
+    review = version.check(reviews.by_uid(session, uid, lock=True))
+    done = reviews.close(session, actor, review, command, moment(session, clock))
+    return reviews.document(session, tagged(done, response))
 
 
 @router.get("/incidents", summary="Blocks that were wrong, oldest first")
 def list_incidents(actor: Reader, session: SessionDep, page: PageDep, order: OrderId = None) -> dict[str, Any]:
     found = incidents.page(session, order_uid=order, after=page.after, limit=page.limit + 1)
     return page.answer([incidents.document(*row) for row in found], [row.id for row, _ in found])
-
-
-def _answer(session: Session, review: Review, response: Response) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{review.version}"'
-    return reviews.document(session, review)

@@ -3,18 +3,17 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlalchemy.orm import Session
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep
+from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep, tagged
 from app.errors import NotFound
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.orders import decide, documents, limits, plan, propose, queries, ranks, sops
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
-from app.orders.models import Order, OrderState
+from app.orders.models import OrderState
 from app.orders.schemas import Decide, Moment, ProposeOrder, Withdraw
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
@@ -59,7 +58,8 @@ def propose_order(
     response: Response,
 ) -> dict[str, Any]:
     """At most 1,000 targets, `match` said for each; more go by `/imports`. Nothing is blocked before approval."""
-    return _answer(session, propose.propose(session, actor, command, moment(session, clock), guard=guard), response)
+    order = propose.propose(session, actor, command, moment(session, clock), guard=guard)
+    return documents.order_document(session, tagged(order, response))
 
 
 @router.get("/orders", summary="List orders, oldest first")
@@ -70,7 +70,7 @@ def list_orders(actor: Reader, session: SessionDep, narrowed: FilterDep, page: P
 
 @router.get("/orders/{uid}", summary="Read an order; ETag is its version")
 def read_order(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
-    return _answer(session, queries.order_by_uid(session, uid), response)
+    return documents.order_document(session, tagged(queries.order_by_uid(session, uid), response))
 
 
 @router.get("/orders/{uid}/plan", summary="What approval would do")
@@ -99,12 +99,9 @@ def approve_order(
     prepared = None
     if command.plan_hash is not None:
         prepared = decide.prepare(database, uid, guard=guard)
-    order = _locked(session, uid, version)
-    return _answer(
-        session,
-        decide.approve(session, actor, order, command, moment(session, clock), guard=guard, prepared=prepared),
-        response,
-    )
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = decide.approve(session, actor, order, command, moment(session, clock), guard=guard, prepared=prepared)
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/orders/{uid}/confirm", summary="Let an emergency order stand (not whoever issued it)")
@@ -118,10 +115,9 @@ def confirm_order(
     guard: GuardDep,
     response: Response,
 ) -> dict[str, Any]:
-    order = _locked(session, uid, version)
-    return _answer(
-        session, decide.confirm(session, actor, order, command, moment(session, clock), guard=guard), response
-    )
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = decide.confirm(session, actor, order, command, moment(session, clock), guard=guard)
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/orders/{uid}/reject", summary="Refuse a proposal (not the proposer)")
@@ -134,11 +130,9 @@ def reject_order(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(
-        session,
-        decide.reject(session, actor, _locked(session, uid, version), command, moment(session, clock)),
-        response,
-    )
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = decide.reject(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.post("/orders/{uid}/withdraw", summary="Take a proposal back (the proposer)")
@@ -151,11 +145,9 @@ def withdraw_order(
     version: VersionDep,
     response: Response,
 ) -> dict[str, Any]:
-    return _answer(
-        session,
-        propose.withdraw(session, actor, _locked(session, uid, version), command, moment(session, clock)),
-        response,
-    )
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = propose.withdraw(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
 
 
 @router.get("/blocks", summary="List targets with the state of their order")
@@ -206,14 +198,3 @@ def _sop_document(sop: sops.Sop) -> dict[str, Any]:
         "conditions": sop.conditions,
         "profiles": sop.profiles,
     }
-
-
-def _locked(session: Session, uid: str, version: VersionDep) -> Order:
-    order = queries.order_by_uid(session, uid, lock=True)
-    version.check(order.version)
-    return order
-
-
-def _answer(session: Session, order: Order, response: Response) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{order.version}"'
-    return documents.order_document(session, order)

@@ -1,7 +1,6 @@
 """Lines of lists with what must become of each, known from how it was made and not from the code under test."""
 
 import ast
-import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +9,9 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-import pytest
 from publicsuffixlist import PSLFILE
+
+from tests.servers import missing
 
 ASCII = "abcdefghijklmnopqrstuvwxyz0123456789"
 ALPHABETS = (
@@ -160,10 +160,9 @@ def vectors() -> Iterator[Case]:
     Ours is wider in two ways: labels that stand there in ASCII are listed as they are, since DNS carries them, and the
     letters of others are mapped before they are judged. So what is invalid may mean a name, if each of its labels does.
     """
-    if not VECTORS.exists() and os.environ.get("CI") == "true":
-        pytest.fail(f"{VECTORS} is missing: scripts/idna-vectors fetches it")
-    text = VECTORS.read_text("utf-8") if VECTORS.exists() else ""
-    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    if not VECTORS.exists():
+        missing(f"{VECTORS} is not there: scripts/idna-vectors fetches it")
+    calls = [node for node in ast.walk(ast.parse(VECTORS.read_text("utf-8"))) if isinstance(node, ast.Call)]
     valid: dict[str, str] = {}
     for call in calls:
         match call:
