@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -72,8 +73,12 @@ class Guard:
             self.check(names.from_key(key), match, overridden=overridden)
 
 
+@lru_cache(maxsize=4)
 def load(zones: tuple[ZoneSetting, ...], limits: Limits = USUAL) -> Guard:
-    """The bundled suffix list, the shipped list of shared services, and the names of our own zones."""
+    """The bundled suffix list, the shipped list of shared services, and the names of our own zones.
+
+    Made once for the same settings: reading ten thousand suffixes takes longer than most of what a process does.
+    """
     suffixes = guard.read_suffixes(Path(PSLFILE).read_text("utf-8"))
     shipped = (resources.files("resolver_policy") / "protected.txt").read_text("utf-8")
     own = [zone.name for zone in zones] + [zone.action.target for zone in zones if zone.action.target is not None]
