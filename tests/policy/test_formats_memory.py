@@ -14,7 +14,7 @@ from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE, zone
 
 NAMES = scaled(50_000)
-MOST = 0.25
+MOST = 0.4
 """Share of the octets written that may be held at once: of 50,000 lines, a piece of 1,000 as text and as octets."""
 
 A_NAME_IN_CDB = 10
