@@ -17,12 +17,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import garbage, lifeline, problems, schema
+from app import garbage, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
 from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
+from app.metrics.registry import Process
+from app.metrics.router import router as metrics_router
 from app.orders import guarding, imports_staging
 from app.orders.conditions_router import router as conditions_router
 from app.orders.imports_router import router as imports_router
@@ -35,8 +37,9 @@ from app.publication.marks import Marks
 from app.publication.publisher import Publisher
 from app.publication.router import router as zones_router
 from app.publication.stops_router import router as stops_router
-from app.settings import Settings, log_to_stderr
-from app.subscribers import overdue, rebasing
+from app.request_log import RequestLog
+from app.settings import Settings
+from app.subscribers import overdue, pulse, rebasing
 from app.subscribers.router import not_let_go
 from app.subscribers.router import router as subscribers_router
 
@@ -65,6 +68,7 @@ ROUTERS = (
     answers_router,
     subscribers_router,
     stops_router,
+    metrics_router,
 )
 REFUSED = 2
 SWEEP_SECONDS = 300.0
@@ -97,6 +101,7 @@ def create_app(
     app.state.forecast = forecast.document
     app.state.idempotency_in_flight = set()
     app.state.publishing = None
+    app.state.process = Process()
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -105,6 +110,7 @@ def create_app(
     check_declared(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(NoNul)
+    app.add_middleware(RequestLog, observe=app.state.process.answered)
     return app
 
 
@@ -168,12 +174,12 @@ def _mount_pages(app: FastAPI) -> None:
     def healthz(actor: Everybody) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", tags=["health"], summary="The database answers, something is published, the publisher is well")
+    @app.get("/readyz", tags=["health"], summary="Something is published, and who publishes and transfers is well")
     def readyz(actor: Everybody, session: SessionDep) -> PlainTextResponse:
         if zones.head(session) is None:
             return PlainTextResponse("nothing has been published yet\n", 503)
         publisher: Publishing | None = app.state.publishing
-        ailment = None if publisher is None else publisher.ailment()
+        ailment = (None if publisher is None else publisher.ailment()) or pulse.ailment(session, app.state.clock())
         if ailment is not None:
             return PlainTextResponse(f"{ailment}\n", 503)
         standing = stops.standing(session)
@@ -259,7 +265,7 @@ def main(arguments: Sequence[str]) -> int:
 
     `--without-publisher` answers HTTP only, `--only-publisher` publishes only.
     """
-    log_to_stderr()
+    logs.to_stderr()
     lifeline.follow()
     try:
         settings = Settings()

@@ -1,7 +1,6 @@
 """What an administrator may set: the environment (`PULIH_...`), a `.env` file, or a file for each secret."""
 
 import datetime as dt
-import logging
 import re
 from ipaddress import ip_address
 from pathlib import Path
@@ -124,6 +123,9 @@ class Settings(BaseSettings):
     unseen_window: str = Field(default="24h", description="the stretch of time over which UNSEEN_NAMES are summed")
     rank_protected: int = Field(
         default=10_000, ge=0, description="names of the imported rank file are soft-protected down to this rank"
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="one line an event: text for people, json (an object each) for a collector"
     )
     language: Literal["id", "en"] = Field(default="id", description="language where none was asked for")
 
@@ -273,9 +275,3 @@ def _parse_zone(entry: str) -> ZoneSetting:
     if zone.name.startswith((layers.BASE, layers.URGENT)):
         raise SettingInvalid(f"{entry!r}: names of layers begin so ({layers.BASE}ZONE, {layers.URGENT}ZONE)")
     return zone
-
-
-def log_to_stderr() -> None:
-    """How every process of the service logs: one line an event, UTC, to standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app import logs
 from app.lifeline import VARIABLE
 
 log = logging.getLogger(__name__)
@@ -104,5 +105,5 @@ def _end(children: Sequence[Child]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.to_stderr()
     sys.exit(serve(sys.argv[1]))

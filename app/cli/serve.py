@@ -7,7 +7,7 @@ import sys
 import click
 from sqlalchemy.orm import Session
 
-from app import supervise
+from app import logs, supervise
 from app.cli.context import open_database, settings
 from app.errors import SettingInvalid
 from app.orders import queries
@@ -48,6 +48,7 @@ def serve(context: click.Context, role: str, *, first_upgrade: bool) -> None:
     if role in {"all", "transfer"}:
         _check_free(chosen.dns)
         click.echo(f"zone transfers on {chosen.dns}, UDP and TCP", err=True)
+    os.environ[logs.VARIABLE] = chosen.log_format
     os.execv(sys.executable, [sys.executable, "-m", "app.supervise", role])  # noqa: S606 - a light process of our own
 
 

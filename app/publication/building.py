@@ -16,7 +16,7 @@ from operator import itemgetter
 
 from sqlalchemy.orm import Session
 
-from app import lifeline
+from app import lifeline, logs
 from app.db import Database
 from app.publication.again import Again
 from app.publication.files import opened, rules_of
@@ -26,7 +26,6 @@ from app.publication.plan import Plan
 from app.publication.snapshot import Identity, Serials, Snapshot
 from app.publication.snapshot_writer import SnapshotWriter
 from app.publication.store import Reading, rows_between, rules_of_release, stream_changes, table_of
-from app.settings import log_to_stderr
 from resolver_policy import wire
 from resolver_policy.delta import Change, Rule
 from resolver_policy.wire import LONGEST_MESSAGE, Chunk, evenly, render
@@ -50,7 +49,7 @@ ALMOST_ALL = 0.5
 
 def main() -> None:
     """Write one file."""
-    log_to_stderr()
+    logs.to_stderr()
     plan = Plan.load(sys.stdin.buffer.readline())
     os.environ[lifeline.VARIABLE] = str(LIFELINE)
     lifeline.follow()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.orders import targets
 from app.publication.models import Zone, ZoneSerial
-from app.subscribers import ledger
+from app.subscribers import counts, ledger
 from app.subscribers.models import Delivery, SubscriberRow
 from app.subscribers.sighting import DONE, Sighting, SightingKind
 
@@ -53,6 +53,7 @@ def record(session: Session, sightings: Sequence[Sighting], now: dt.datetime) ->
         _fold(page, row, sighting, releases, now)
     page.close()
     session.flush()
+    counts.add(session, ((ids[each.subscriber], each) for each in ours))
     _log([each for each in in_order if each.subscriber not in ids or each.zone not in published])
 
 

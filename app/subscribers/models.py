@@ -129,3 +129,34 @@ class OverdueRow(Base):
     subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
     zone: Mapped[str] = mapped_column(Text, primary_key=True)
     recorded_at: Mapped[dt.datetime]
+
+
+class ExchangeCount(Base):
+    """How often a subscriber did one kind of thing in a zone and how that ended, with the octets it was sent.
+
+    `kind` is a `SightingKind`; `result` is `done`, `failed` or `refused`. Counted since the subscriber was added.
+    """
+
+    __tablename__ = "exchange_counts"
+
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
+    zone: Mapped[str] = mapped_column(KeyText, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    result: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    octets: Mapped[int] = mapped_column(BigInteger)
+
+
+class TransferProcess(Base):
+    """A transfer process that runs, as it last said of itself; one that ends takes its row along.
+
+    `late_microseconds` is the longest that its loop was late since the time before; `connections` are open over TCP.
+    """
+
+    __tablename__ = "transfer_processes"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    started_at: Mapped[dt.datetime]
+    seen_at: Mapped[dt.datetime]
+    connections: Mapped[int]
+    late_microseconds: Mapped[int] = mapped_column(BigInteger)

@@ -5,10 +5,10 @@ import sys
 import threading
 from contextlib import closing
 
-from app import lifeline, schema
+from app import lifeline, logs, schema
 from app.db import Database
 from app.errors import SettingInvalid
-from app.settings import Settings, log_to_stderr
+from app.settings import Settings
 from app.subscribers import directory
 from app.transfer import alone
 from app.transfer.database_feed import DatabaseFeed
@@ -21,7 +21,7 @@ REFUSED = 2
 
 def main() -> int:
     """Serve zones until told to stop; exit status 2 where the settings do not allow a start."""
-    log_to_stderr()
+    logs.to_stderr()
     lifeline.follow()
     try:
         settings = Settings()
@@ -42,7 +42,9 @@ def serve(settings: Settings, database: Database) -> None:
     stop = threading.Event()
     feed = DatabaseFeed(settings, database, system_clock)
     server = Transfer(feed, settings.dns.host, settings.dns.port, stop=stop)
-    follower = threading.Thread(target=feed.follow, args=(server.announce, stop), name="follower", daemon=True)
+    follower = threading.Thread(
+        target=feed.follow, args=(server.announce, server.pulse, stop), name="follower", daemon=True
+    )
     follower.start()
     settle()
     server.run()

@@ -14,8 +14,9 @@ from app.journal.moment import moment
 from app.publication.follower import Follower
 from app.publication.marks import Marks
 from app.settings import Settings
-from app.subscribers import deliveries
+from app.subscribers import deliveries, pulse
 from app.subscribers.directory import NOBODY, Reader
+from app.subscribers.pulse import Pulse
 from app.subscribers.sighting import Sighting
 from resolver_policy.version import ZoneVersion
 
@@ -46,18 +47,24 @@ class DatabaseFeed:
         self._sightings: deque[Sighting] = deque(maxlen=MOST_SIGHTINGS)
         self._behind = True
         self._refreshed_at = self._noted_at = 0.0
+        self._told_at = -pulse.TOLD_EVERY
+        self._name = pulse.name_of_this_process()
 
     def seen(self, sighting: Sighting) -> None:
         """Take note of an exchange; the oldest notes give way where nobody writes them down."""
         self._sightings.append(sighting)
 
-    def follow(self, announce: Callable[[str], None], stop: threading.Event) -> None:
-        """Follow the database until `stop` is set; a failure is logged, and what was held is served on."""
+    def follow(self, announce: Callable[[str], None], pulse_of: Callable[[], Pulse], stop: threading.Event) -> None:
+        """Follow the database until `stop` is set; a failure is logged, and what was held is served on.
+
+        `pulse_of` says how the process does that serves what is followed here.
+        """
         watch = Watch(self._database)
         try:
             while not stop.is_set():
                 try:
                     self._turn(watch, announce)
+                    self._tell(pulse_of)
                     self._behind = watch.wait(stop, timeout=POLL) or self._behind
                 except Exception:
                     log.exception("the database cannot be followed; what is held is served on")
@@ -77,6 +84,13 @@ class DatabaseFeed:
         if self._sightings and time.monotonic() - self._noted_at > NOTED_EVERY:
             self._noted_at = time.monotonic()
             self.note()
+
+    def _tell(self, pulse_of: Callable[[], Pulse]) -> None:
+        """Say that this process runs, now and then."""
+        if self.zones and time.monotonic() - self._told_at > pulse.TOLD_EVERY:
+            self._told_at = time.monotonic()
+            with self._database.write() as session:
+                pulse.tell(session, self._name, pulse_of(), self._clock())
 
     def refresh(self, announce: Callable[[str], None]) -> None:
         """Read what is new, put it in place, and tell subscribers of zones that have a new serial."""
@@ -100,8 +114,10 @@ class DatabaseFeed:
                 raise
 
     def end(self) -> None:
-        """Write down the rest, once nobody is served any more."""
+        """Write down the rest, once nobody is served any more, and that this process runs no longer."""
         try:
             self.note()
+            with self._database.write() as session:
+                pulse.leave(session, self._name)
         except SQLAlchemyError:
-            log.exception("what %d exchanges came to is lost", len(self._sightings))
+            log.exception("how it ended, and what %d exchanges came to, is lost", len(self._sightings))

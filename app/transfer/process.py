@@ -11,9 +11,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from app.subscribers.pulse import Pulse
 from app.transfer import listener
 from app.transfer.access import KnownAddresses
 from app.transfer.feed import Clock, Feed
+from app.transfer.lateness import Lateness
 from app.transfer.limits import Limits
 from app.transfer.listener import Datagrams, Door
 from app.transfer.notify import Notifier
@@ -40,7 +42,7 @@ def settle() -> None:
 class Transfer:
     """Serves the zones of a feed on one host and port, until it is told to stop.
 
-    `run` belongs to the thread it is called in; `stop` and `announce` may be called from any other, once
+    `run` belongs to the thread it is called in; `stop`, `announce` and `pulse` may be called from any other, once
     `started` was called.
     """
 
@@ -61,6 +63,8 @@ class Transfer:
         self._clock = clock
         self._stopping = stop or threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lateness = Lateness()
+        self._streams: Streams | None = None
         self._notifier = Notifier(feed, clock, self._limits.notify_pauses)
 
     def run(self, started: Callable[["Transfer"], None] | None = None) -> None:
@@ -81,6 +85,11 @@ class Transfer:
             with suppress(RuntimeError):  # the loop may have closed meanwhile
                 self._loop.call_soon_threadsafe(self._notifier.announce, zone)
 
+    def pulse(self) -> Pulse:
+        """How it does; nothing is open before the start."""
+        connections = 0 if self._streams is None else len(self._streams.room)
+        return Pulse(connections, self._lateness.worst())
+
     async def _serve(self, started: Callable[["Transfer"], None] | None) -> None:
         loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
@@ -94,15 +103,17 @@ class Transfer:
         datagram, stream = listener.bind(self._host, self.port, self._limits)
         self.port = stream.getsockname()[1]
         known = KnownAddresses()
-        streams = Streams(self._feed, known, self._limits, self._clock)
+        streams = self._streams = Streams(self._feed, known, self._limits, self._clock)
         transport, _ = await loop.create_datagram_endpoint(
             lambda: Datagrams(self._feed, known, self._notifier, self._clock), sock=datagram
         )
         door = Door(stream, streams)
         self._loop = loop
+        self._lateness.start()
         try:
             await self._until_stopped(started)
         finally:
+            self._lateness.stop()
             door.close()
             transport.close()
             await self._notifier.close()

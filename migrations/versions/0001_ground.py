@@ -707,6 +707,26 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("subscriber_id", "zone", name="pk_overdue"),
     )
     op.create_table(
+        "exchange_counts",
+        sa.Column("subscriber_id", ROW_ID, nullable=False),
+        sa.Column("zone", KEY_TEXT, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("octets", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscribers.id"], name="fk_exchange_counts_subscriber_id"),
+        sa.PrimaryKeyConstraint("subscriber_id", "zone", "kind", "result", name="pk_exchange_counts"),
+    )
+    op.create_table(
+        "transfer_processes",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("seen_at", UTCDateTime(), nullable=False),
+        sa.Column("connections", ROW_ID, nullable=False),
+        sa.Column("late_microseconds", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_transfer_processes"),
+    )
+    op.create_table(
         "event_personal",
         sa.Column("seq", ROW_ID, nullable=False),
         sa.Column("field", sa.Text(), nullable=False),

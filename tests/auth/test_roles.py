@@ -75,6 +75,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "POST /api/v1/acknowledgements": {ISP},
     "GET /api/docs": ALL,
     "GET /healthz": ALL,
+    "GET /metrics": {OP, AP, AU, AD},
     "GET /readyz": ALL,
     "GET /api/openapi.json": ALL,
     "HEAD /api/openapi.json": ALL,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app import logs
 from app.errors import SettingInvalid
 from app.settings import Settings
 from app.transfer import __main__ as transfer
@@ -41,7 +42,7 @@ def test_transfer_process_says_why_it_does_not_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(alone, "WAIT", 0.1)
-    monkeypatch.setattr(transfer, "log_to_stderr", lambda: None)
+    monkeypatch.setattr(logs, "to_stderr", lambda: None)
     monkeypatch.setattr(transfer, "Settings", lambda: settings)
     served: list[Settings] = []
     monkeypatch.setattr(transfer, "serve", lambda chosen, _database: served.append(chosen))

@@ -9,12 +9,14 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import Database
 from app.settings import Settings
-from app.subscribers import deliveries
+from app.subscribers import deliveries, pulse
+from app.subscribers.pulse import Pulse
 from app.subscribers.sighting import Sighting, SightingKind
 from app.transfer import __main__ as transfer
 from app.transfer import database_feed
 from app.transfer.database_feed import DatabaseFeed
-from tests.service import NOW
+from tests.servers import wait_until
+from tests.service import NOW, Service
 
 
 @pytest.fixture
@@ -87,6 +89,9 @@ def test_what_was_broken_off_at_the_end_is_noted_too(
         def announce(self, zone: str) -> None:
             raise NotImplementedError
 
+        def pulse(self) -> Pulse:
+            raise NotImplementedError
+
         def run(self) -> None:
             self._stop.set()
             followers = [thread for thread in threading.enumerate() if thread.name == "follower"]
@@ -98,3 +103,22 @@ def test_what_was_broken_off_at_the_end_is_noted_too(
     monkeypatch.setattr(transfer, "settle", lambda: None)
     transfer.serve(settings, database)
     assert noted == [5]
+
+
+def test_it_is_known_to_run_until_it_ends(service: Service) -> None:
+    service.publish()
+    feed, stop = DatabaseFeed(service.settings, service.database, service.clock), threading.Event()
+
+    def known() -> list[int]:
+        with service.database.read() as session:
+            return [row.connections for row in pulse.processes(session)]
+
+    follower = threading.Thread(target=feed.follow, args=(lambda _zone: None, lambda: Pulse(7, 0.1), stop))
+    follower.start()
+    try:
+        wait_until(lambda: known() == [7], 10, lambda: f"{known()}")
+    finally:
+        stop.set()
+        follower.join(10)
+    feed.end()
+    assert known() == []

@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from app.settings import log_to_stderr
+from app import logs
 from app.subscribers.directory import Directory, Subscriber
 from app.transfer.process import Transfer, settle
 from tests.policy.zones import SUBTREE, version
@@ -72,7 +72,7 @@ def main(names: int) -> None:
         threading.Thread(target=_obey, args=(server, probe), daemon=True).start()
         _say({"port": server.port})
 
-    log_to_stderr()
+    logs.to_stderr()
     settle()
     Transfer(feed, "127.0.0.1", 0).run(started)
 

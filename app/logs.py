@@ -1,0 +1,56 @@
+"""How every process of the service logs: one line an event, UTC, to standard error; and which request it is about."""
+
+import datetime as dt
+import json
+import logging
+import os
+import sys
+from contextvars import ContextVar
+
+VARIABLE = "PULIH_LOG_FORMAT"
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered, also in the thread that answers it."""
+
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s%(of_request)s"
+OURS = "fields"
+"""The `extra` of a log call that holds values of its own: `log.info("...", extra={OURS: {...}})`."""
+
+
+class OfRequest(logging.Filter):
+    """Lets lines for people end with the request that they are about."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the field `of_request`; every line goes on."""
+        found = request_id.get()
+        record.of_request = "" if found is None else f" [{found}]"
+        return True
+
+
+class Json(logging.Formatter):
+    """One JSON object a line: `time`, `level`, `logger`, `message`, and as they come `request`, fields, `fault`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; whatever is in a message, it stays one."""
+        said: dict[str, object] = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        found = request_id.get()
+        if found is not None:
+            said["request"] = found
+        said.update(getattr(record, OURS, {}))
+        if record.exc_info:
+            said["fault"] = self.formatException(record.exc_info)
+        return json.dumps(said, ensure_ascii=True, default=str)
+
+
+def to_stderr() -> None:
+    """Begin to log, as `PULIH_LOG_FORMAT` says: before settings are read, since those are complained about too."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(OfRequest())
+    handler.setFormatter(Json() if os.environ.get(VARIABLE) == "json" else logging.Formatter(TEXT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)

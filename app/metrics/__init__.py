@@ -1,0 +1,1 @@
+"""What a monitoring system asks for: figures of the database, and of this process."""
