@@ -90,7 +90,7 @@ class Installation:
 
     @contextmanager
     def serving(
-        self, ready: Callable[["Service"], bool] = lambda service: service.ready(), patience: float = 30
+        self, ready: Callable[["Service"], bool] = lambda service: service.ready(), patience: float = 90
     ) -> Iterator["Service"]:
         """`pulih serve`, until the block ends; it must be `ready` after `patience` seconds."""
         log_file = self.directory / "pulih.log"
