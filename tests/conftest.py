@@ -33,8 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What has a database below it is run on each kind: `PULIH_TEST_DATABASE=postgresql pytest -m database`.
 
     Tests of resolvers are about resolvers, and run once; those that say `database` themselves run on each. Groups that
-    stay together on one worker come first: a long one at the end would keep all others waiting.
+    stay together on one worker come first: a long one at the end would keep all others waiting. Those of resolvers are
+    long as well.
     """
+    for item in items:
+        if item.path.parent.name == "resolvers":
+            item.add_marker("long")
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     functions = [item for item in items if isinstance(item, pytest.Function) and item.path.parent.name != "resolvers"]
     for item in functions:

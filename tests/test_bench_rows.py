@@ -16,7 +16,7 @@ from bench.table import ROWS, Row
 from tests.policy.scale import scaled
 from tests.servers import find
 
-pytestmark = pytest.mark.xdist_group("bench")
+pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.long]
 
 NAMES = 300
 MEASURED = {

@@ -22,6 +22,8 @@ from tests.orders.test_imports_hostile import BY_OCTETS, GOOD, HOSTILE
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.service import Json, Service, Template
 
+pytestmark = pytest.mark.long
+
 HELD = {"accepted", "covered", "duplicate"}
 NARROWER = {"full_width_dot", "invisible_character", "mixed_script", "owner_length", "name_length"}
 """Rules of ours that refuse what UTS 46 lets pass."""

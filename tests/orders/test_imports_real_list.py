@@ -18,6 +18,8 @@ from app.settings import Settings
 from tests.orders.test_imports_cli import ORDER
 from tests.service import Json, Template, environment_of
 
+pytestmark = pytest.mark.long
+
 MEGABYTES = 150
 
 PROGRAM = """

@@ -24,6 +24,8 @@ from tests.policy.scale import Record, scaled, seeded, tell
 from tests.publication.worlds import World
 from tests.service import FrozenClock, Template
 
+pytestmark = pytest.mark.long
+
 SIDE_BY_SIDE = 25
 ROUNDS = 16
 QUESTIONS = 2

@@ -13,6 +13,8 @@ from tests.policy.holders import holder
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE, zone
 
+pytestmark = pytest.mark.long
+
 NAMES = scaled(50_000)
 MOST = 0.4
 """Share of the octets written that may be held at once: of 50,000 lines, a piece of 1,000 as text and as octets."""

@@ -12,6 +12,8 @@ from tests.policy.lookups import MODELS, records
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import cells_of, queries, random_targets
 
+pytestmark = pytest.mark.long
+
 SETS = scaled(4000)
 QUERIES = 240
 EQUIVALENTS = scaled(1500)

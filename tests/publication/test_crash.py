@@ -18,6 +18,8 @@ from tests.policy.scale import Record, scaled, tell
 from tests.servers import free_port, wait_until
 from tests.service import ZONE, Template, an_order, records, targets
 
+pytestmark = pytest.mark.long
+
 KILLS = 20
 COMMAND = (sys.executable, "-m", "app.main")
 """The process that answers HTTP and publishes; `pulih serve` starts it just so."""

@@ -20,6 +20,8 @@ from tests.policy.worlds import queries
 from tests.publication.worlds import Rules, World, check_newest, random_act
 from tests.service import ZONE
 
+pytestmark = pytest.mark.long
+
 HISTORIES = 6
 RELEASES = 30
 

@@ -25,6 +25,8 @@ from tests.policy.worlds import cells_of
 from tests.publication.worlds import Rules, World, digest_of, random_act
 from tests.service import ZONE, Service, answered
 
+pytestmark = pytest.mark.long
+
 BASE, URGENT = f"base.{ZONE}", f"urgent.{ZONE}"
 CANARY: Rules = {CANARY_KEY: Rule(Decision.PASS, Decision.PASS)}
 RELEASES = 20

@@ -24,6 +24,8 @@ from tests.wire.clients import connection, query, receive, send, slow_reader, tr
 from tests.wire.feeds import KEYED, KEYLESS, STRANGER, MadeFeed, directory, serving
 from tests.wire.served import Apart, apart
 
+pytestmark = pytest.mark.long
+
 WIDE = Subscriber("isp-wide", (ip_network("127.5.0.0/16"),), (), keyed=False)
 
 

@@ -22,6 +22,8 @@ from tests.policy.scale import Record, scaled, tell
 from tests.servers import wait_until
 from tests.wire.takers import Taken, Taker
 
+pytestmark = pytest.mark.long
+
 SECONDS = 10
 """At PULIH_TEST_SCALE=60 ten minutes."""
 
