@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.orders import slips, targets, trees
+from app.orders import exceptions, slips, targets, trees
 from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, OrderKind, OrderState, TargetRow
 from resolver_policy import names
 from resolver_policy.conditions import Group, Leaf, Tree
@@ -29,6 +29,7 @@ def order_document(session: Session, order: Order) -> dict[str, Any]:
         "conditions": [condition_document(row, rows) for row in rows if row.op == LEAF],
         "condition_tree": tree_document(trees.tree_of(rows)) if rows else None,
         "slips": slips.of(session, order),
+        "end_proposed": exceptions.document(session, order),
         "undoes_id": None if order.undoes_id is None else session.get_one(Order, order.undoes_id).uid,
     }
 

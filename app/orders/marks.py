@@ -15,7 +15,7 @@ from app.errors import Conflict, Fault, TooLarge, Unprocessable
 from app.journal.actor import Actor
 from app.journal.append import Entry, Facts, append
 from app.journal.events import EventType
-from app.orders import commitments, reviews, states, trees
+from app.orders import commitments, exceptions, reviews, states, trees
 from app.orders.models import ConditionRow, Evidence, Ground, Order, OrderState, ReviewCause
 from app.orders.schemas import MAX_EVIDENCE_OCTETS, Claim, EvidenceIn, Mark, Waive
 from resolver_policy import conditions
@@ -59,6 +59,7 @@ def reject(session: Session, actor: Actor, condition: ConditionRow, command: Mar
 def waive(session: Session, actor: Actor, condition: ConditionRow, command: Waive, now: dt.datetime) -> ConditionRow:
     """Set a condition aside, by an authority and for a reason. It counts as satisfied, and never looks met."""
     order = _order(session, condition, State.PENDING, State.CLAIMED, State.REJECTED, State.BREACHED)
+    exceptions.refuse_alone(order, "waive a condition of")
     condition.state = State.WAIVED
     facts = {"reason": command.reason, "authority": command.authority}
     _record(session, actor, EventType.CONDITION_WAIVED, order, condition, facts, now)

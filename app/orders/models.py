@@ -168,6 +168,7 @@ class Order(Base):
     lift_document: Mapped[str | None] = mapped_column(Text)
     suspended_until: Mapped[dt.datetime | None]
     notice_due_at: Mapped[dt.datetime | None]
+    end_proposed: Mapped[str | None] = mapped_column(Text)
     end_proposed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ended_at: Mapped[dt.datetime | None]
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))

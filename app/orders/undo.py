@@ -14,12 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.auth import four_eyes
 from app.errors import Conflict
 from app.journal.actor import Actor
-from app.journal.append import Entry, append, timestamp
-from app.journal.events import EventType
-from app.orders import holders, restore, states, targets
+from app.journal.append import timestamp
+from app.orders import exceptions, holders, restore, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import ORDINAL_BITS, Ground, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import Undo
@@ -71,15 +69,8 @@ def undo(
     act = what(session, order, now)
     if act is Act.PROPOSED:
         return Undone(act, restore.whole(session, actor, order, command, now, guard=guard, staged=staged))
-    if act is Act.END_PROPOSED and order.end_proposed_by_id is None:
-        states.revise(order)
-        order.end_proposed_by_id = actor.principal_id
-        facts = {"order": order.uid, "reason": command.reason}
-        append(session, actor, Entry(EventType.ORDER_END_PROPOSED, facts, order.id), now)
-        session.flush()
+    if not exceptions.agreed(session, actor, order, Ground.WRONG_BLOCK, None, command.reason, now):
         return Undone(act, order)
-    if act is Act.END_PROPOSED:
-        four_eyes.check(actor, order.end_proposed_by_id, act="undo", first_act="proposed to undo")
     states.end(session, actor, order, Ground.WRONG_BLOCK, now, facts={"reason": command.reason, "undo": True})
     session.flush()
     return Undone(Act.LIFTED, order)

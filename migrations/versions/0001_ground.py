@@ -250,6 +250,18 @@ REFUSALS = (
         "an approver approves",
     ),
     (
+        "orders_exception",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.kind = 'exception' AND NEW.state <> OLD.state AND (NEW.state = 'suspended' OR NEW.state = 'ended'"
+            " AND NEW.ground NOT IN ('order_expired','conditions_met')"
+            " AND (NEW.end_proposed_by_id IS NULL OR NEW.ended_by_id IS NULL"
+            " OR NEW.end_proposed_by_id = NEW.ended_by_id))"
+        ),
+        "two approvers end an exception",
+    ),
+    (
         "orders_number",
         "orders",
         "UPDATE",
@@ -786,6 +798,7 @@ def create_tables() -> None:
         sa.Column("lift_document", sa.Text(), nullable=True),
         sa.Column("suspended_until", UTCDateTime(), nullable=True),
         sa.Column("notice_due_at", UTCDateTime(), nullable=True),
+        sa.Column("end_proposed", sa.Text(), nullable=True),
         sa.Column("end_proposed_by_id", ROW_ID, nullable=True),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.Column("ended_by_id", ROW_ID, nullable=True),
