@@ -41,10 +41,13 @@ def act(session: Session, order: Order, now: dt.datetime) -> bool:
 
 
 def run_due(session: Session, clock: Clock) -> int:
-    """Do everything that is due, and say how many acts that was; one that fails keeps no other waiting."""
+    """Do everything that is due, and say how many acts that was; one that fails keeps no other waiting.
+
+    What is due says the clock, also one that was set back; what is done is recorded after all that is recorded.
+    """
     now = moment(session, clock)
     acts = 0
-    for order_id in states.due_orders(session, now):
+    for order_id in states.due_orders(session, clock()):
         try:
             with session.begin_nested():
                 acts += act(session, session.get_one(Order, order_id, with_for_update=True), now)

@@ -192,7 +192,7 @@ def _resume(turn: Turn, known: Known) -> Both:
 
     def in_model() -> None:
         known.order.need(known.order.state == "suspended")
-        known.order.state = "active"
+        known.order.state, known.order.begins = "active", None
 
     return in_service, in_model
 
