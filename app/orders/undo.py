@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.journal.actor import Actor
 from app.journal.append import timestamp
+from app.journal.events import EventType
+from app.journal.models import Event
 from app.orders import exceptions, holders, restore, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import ORDINAL_BITS, Ground, Order, OrderKind, OrderState, TargetRow
@@ -138,6 +140,14 @@ def refuse_if_overtaken(session: Session, proposal: Order) -> None:
     if proposal.undoes_id is None:
         return
     undone = session.get_one(Order, proposal.undoes_id)
-    if undone.ended_at is not None and undone.ended_at > proposal.proposed_at:
+    if undone.ended_at is not None and _last(session, undone, EventType.ORDER_ENDED) > _last(
+        session, proposal, EventType.ORDER_PROPOSED
+    ):
         raise Conflict(f"order {undone.number} has ended since ({undone.ground}, {timestamp(undone.ended_at)})")
     restore.refuse_if_met(session, undone)
+
+
+def _last(session: Session, order: Order, type_: EventType) -> int:
+    """The number of the last event of a kind: acts of one moment have an order too."""
+    query = select(func.max(Event.seq)).where(Event.order_id == order.id, Event.type == type_)
+    return session.scalar(query) or 0
