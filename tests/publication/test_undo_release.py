@@ -119,3 +119,13 @@ def test_what_the_same_release_began_is_not_brought_back_in_part(service: Servic
     path = f"orders/{proposed['proposal_id']}/approve"
     problem(service.post(path, {"reason": "x"}, by="approver-2"), 409, "state_conflict")
     assert service.zone() == []
+
+
+def test_what_a_release_opened_for_a_while_is_not_lifted_by_undoing_it(service: Service) -> None:
+    order = service.block("a.example")
+    published(service)
+    service.act(order, "suspend", {"reason": "talks", "until": "2026-11-30T00:00:00Z"})
+
+    (item,) = undo(service, published(service))
+
+    assert (item["undo"], service.read(f"orders/{order['id']}")["state"]) == ("unchanged", "suspended")
