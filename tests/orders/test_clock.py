@@ -252,3 +252,17 @@ def test_a_token_that_has_expired_stays_so_when_the_clock_is_set_back(service: S
     service.clock.forward(-2 * DAY)
 
     problem(service.get("orders", by="auditor-9"), 401, "token_invalid")
+
+
+def test_no_release_is_before_the_last_one(service: Service) -> None:
+    """Also where nothing was recorded since but the release itself."""
+    service.block("a.example")
+    service.clock.forward(10 * DAY)
+    service.publish()
+    service.clock.forward(-10 * DAY)
+    service.block("b.example")
+    service.publish()
+
+    with service.database.read() as session:
+        newest, before = session.scalars(select(Release).order_by(Release.id.desc()).limit(2)).all()
+    assert (before.published_at, newest.published_at) == (NOW + 10 * DAY, NOW + 10 * DAY)
