@@ -19,7 +19,8 @@ run: install ## set everything up, load the Telegram 2017 sample on first start,
 	@exec .venv/bin/pulih serve
 
 # Where the two databases differ: locks, clocks, triggers, order of text, bulk inserts, and who publishes.
-ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py tests/auth/test_idempotency.py \
+ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py tests/auth/test_forgeries.py \
+	tests/auth/test_idempotency.py \
 	tests/orders/test_races.py tests/orders/test_direct_sql.py tests/orders/test_imports_staging.py \
 	tests/publication/test_lease.py tests/publication/test_loop.py tests/publication/test_publishers.py \
 	tests/publication/test_histories.py tests/publication/test_restored.py tests/publication/test_follower.py \
