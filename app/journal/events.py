@@ -53,5 +53,7 @@ class EventType(StrEnum):
     PUBLICATION_STOPPED = "publication.stopped"
     PUBLICATION_RELEASE_ASKED = "publication.release_asked"
     PUBLICATION_RELEASED = "publication.released"
+    LOG_KEY_MADE = "log.key_made"
+    LOG_KEY_ROTATED = "log.key_rotated"
     SAMPLE_LOADED = "sample.loaded"
     SAMPLE_NOTED = "sample.noted"

@@ -82,6 +82,24 @@ REFUSALS = (
     ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
     ("journal_head_delete", "journal_head", "DELETE", "1 = 1", "the journal only grows"),
     ("journal_head_update", "journal_head", "UPDATE", "NEW.size <> OLD.size + 1", "the journal grows by one"),
+    ("tree_nodes_update", "tree_nodes", "UPDATE", "1 = 1", "the journal is append-only"),
+    ("tree_nodes_delete", "tree_nodes", "DELETE", "1 = 1", "the journal is append-only"),
+    (
+        "tree_nodes_insert",
+        "tree_nodes",
+        "INSERT",
+        "NEW.level < 1 OR (NEW.position + 1) << NEW.level <> (SELECT size FROM journal_head WHERE id = 1)",
+        "a subtree of the journal is written with the event that completes it",
+    ),
+    ("log_keys_update", "log_keys", "UPDATE", "1 = 1", "the journal is append-only"),
+    ("log_keys_delete", "log_keys", "DELETE", "1 = 1", "the journal is append-only"),
+    (
+        "log_keys_insert",
+        "log_keys",
+        "INSERT",
+        "NOT EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq AND type IN ('log.key_made','log.key_rotated'))",
+        "a key of the log is in force by an event",
+    ),
     (
         "principals_update",
         "principals",
@@ -490,6 +508,25 @@ def upgrade() -> None:
         op.execute(statement)
 
 
+def create_tables_of_the_tree() -> None:
+    op.create_table(
+        "tree_nodes",
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("level", "position", name="pk_tree_nodes"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "log_keys",
+        sa.Column("seq", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("public", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["events.seq"], name="fk_log_keys_seq"),
+        sa.PrimaryKeyConstraint("seq", name="pk_log_keys"),
+    )
+
+
 def create_tables() -> None:
     op.create_table(
         "events",
@@ -513,6 +550,7 @@ def create_tables() -> None:
         sa.Column("size", ROW_ID, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_journal_head"),
     )
+    create_tables_of_the_tree()
     op.create_table(
         "principals",
         sa.Column("id", ROW_ID, nullable=False),
