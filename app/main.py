@@ -19,10 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import garbage, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
+from app.audit.router import router as audit_router
 from app.auth.access import Everybody, check_declared
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
+from app.journal import signing
+from app.journal.moment import moment
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
 from app.orders import guarding, imports_staging
@@ -66,6 +69,7 @@ ROUTERS = (
     reviews_router,
     imports_router,
     answers_router,
+    audit_router,
     subscribers_router,
     stops_router,
     metrics_router,
@@ -243,6 +247,9 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
+    schema.check(database)
+    with database.write() as session:
+        signing.start(session, settings, moment(session, utc_now))
     app = create_app(settings, database, with_publisher=with_publisher)
     config = uvicorn.Config(
         app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False

@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from app import migrate
 from app.auth import tokens
 from app.db import Clock, Database
+from app.journal import signing
 from app.journal.actor import Role, host
 from app.journal.merkle import merkle_root
 from app.main import create_app, make_publisher
@@ -148,6 +149,8 @@ class Service:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
+        with self.database.write() as session:
+            signing.start(session, self.settings, NOW - DAY)
         self.publisher = make_publisher(self.settings, self.database)
         self.publisher.start(self.clock())
         self.client = httpx.Client(base_url=self.address, timeout=60, verify=False)  # no certificates to load

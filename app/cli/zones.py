@@ -12,11 +12,12 @@ from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
+from app.journal import signing
 from app.orders import sops
 from app.orders.documents import emergency_document
 from app.orders.models import Order
 from app.publication import export as exporting
-from app.publication import zones
+from app.publication import export_file, zones
 from app.subscribers import queries as subscribers
 from resolver_policy import formats, wire
 
@@ -39,12 +40,16 @@ FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
 def export(zone_name: str, format_name: str, output: Path | None) -> None:
     """Write a zone as it now stands: the same octets as the HTTP export.
 
-    A format that cannot say all that a zone says blocks less, never more.
+    A format that cannot say all that a zone says blocks less, never more. With -o, its signature (Ed25519) goes into
+    FILE.sig, where this host has the journal's key.
     """
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)
         found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa)
+        signer = signing.held(session, chosen.log_key_path)
+        if output is not None and signer is not None:
+            output.with_name(f"{output.name}.sig").write_bytes(export_file.signed(found.path, signer))
     with (
         found.path.open("rb") as source,
         click.open_file(str(output or "-"), "wb", atomic=output is not None) as target,

@@ -49,6 +49,11 @@ def consistency(session: Session, older: int, size: int) -> list[bytes]:
     return _hashes(session, merkle.consistency(older, size))
 
 
+def check_size(session: Session, size: int) -> None:
+    """Raise Unprocessable for a size that the journal never had."""
+    _check(session, size, size, "size", "size")
+
+
 def leaf(session: Session, seq: int) -> bytes:
     """The hash of one event; raises NotFound."""
     found = session.scalar(select(Event.leaf).where(Event.seq == seq))

@@ -98,7 +98,7 @@ REFUSALS = (
         "log_keys",
         "INSERT",
         "NOT EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq AND type IN ('log.key_made','log.key_rotated'))",
-        "a key of the log is in force by an event",
+        "a key of the journal is in force by an event",
     ),
     (
         "principals_update",
