@@ -34,19 +34,19 @@ def size(session: Session) -> int:
 
 def root(session: Session, size: int) -> bytes:
     """The root over the first `size` events."""
-    return _hashes(session, [Span(0, size)])[0]
+    return hashes(session, [Span(0, size)])[0]
 
 
 def inclusion(session: Session, seq: int, size: int) -> list[bytes]:
     """The proof that event `seq` is the leaf `seq - 1` of the tree of `size` events; raises Unprocessable."""
     _check(session, seq, size, "seq", "size")
-    return _hashes(session, merkle.inclusion(seq - 1, size))
+    return hashes(session, merkle.inclusion(seq - 1, size))
 
 
 def consistency(session: Session, older: int, size: int) -> list[bytes]:
     """The proof that the tree of `older` events is the beginning of that of `size` events; raises Unprocessable."""
     _check(session, older, size, "from", "to")
-    return _hashes(session, merkle.consistency(older, size))
+    return hashes(session, merkle.consistency(older, size))
 
 
 def check_size(session: Session, size: int) -> None:
@@ -70,7 +70,7 @@ def _check(session: Session, lower: int, upper: int, *names: str) -> None:
             raise Unprocessable(f"{name} is {value}: it may be 1 to {limit}", faults=(fault,))
 
 
-def _hashes(session: Session, spans: Sequence[Span]) -> list[bytes]:
+def hashes(session: Session, spans: Sequence[Span]) -> list[bytes]:
     """The hash of each span, read at once."""
     known = _read(session, [node for span in spans for node in span.nodes()])
     return [merkle.joined([known[node] for node in span.nodes()]) for span in spans]
