@@ -150,7 +150,13 @@ def inclusion(session: Session, seq: int, size: int | None) -> dict[str, Any]:
     """The proof that an event is in the tree of `size` events, or of all, as the interface shows it."""
     size = tree.size(session) if size is None else size
     path, leaf = tree.inclusion(session, seq, size), tree.leaf(session, seq)
-    return {"seq": seq, "size": size, "leaf": leaf.hex(), "path": [base64.b64encode(node).decode() for node in path]}
+    return {
+        "seq": seq,
+        "size": size,
+        "leaf": leaf.hex(),
+        "path": [base64.b64encode(node).decode() for node in path],
+        "root": verify.included(leaf, seq - 1, size, path).hex(),
+    }
 
 
 def bodies(session: Session, size: int) -> Iterator[bytes]:
