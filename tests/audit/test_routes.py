@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.audit import verify
-from app.journal import notes
+from app.journal import notes, signing
 from app.journal.append import leaf_hash
 from app.journal.notes import PublicKey
 from tests.audit.journals import contents, signer
-from tests.service import HOUR, Json, Service, problem
+from tests.service import HOST, HOUR, NOW, Json, Service, problem
 
 SECRETS = ("Budi Santoso", "budi@mail.example", '127.0.0.1"')
 
@@ -217,6 +217,18 @@ def test_a_signature_is_made_once_and_goes_with_its_file(service: Service) -> No
             service.get("zones/block.rpz/export.domains", by="isp-1")
 
     assert len(list(folder.glob("*.domains.*.sig"))) == len(list(folder.glob("*.domains"))) == 3
+
+
+def test_after_a_rotation_the_new_key_signs_what_the_old_one_had_signed(service: Service) -> None:
+    service.block()
+    service.publish()
+    before = service.get("zones/block.rpz/export.rpz.sig").content
+    with service.database.write() as session:
+        signing.rotate(session, HOST, service.settings.log_key_path, NOW)
+    answer = service.get("zones/block.rpz/export.rpz", accept_encoding="identity")
+
+    assert service.get("zones/block.rpz/export.rpz.sig").content != before
+    assert key_of(service).is_of(base64.b64decode(answer.headers["x-content-ed25519"]), answer.content)
 
 
 def test_a_host_without_the_key_exports_without_a_signature(service: Service) -> None:

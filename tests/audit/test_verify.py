@@ -209,6 +209,19 @@ def test_a_truncation_is_found_against_one_checkpoint_held_elsewhere(
     assert bad.value.args[:2] == (verify.read(before)[1] + 1, f"missing, the checkpoint is of {verify.read(after)[1]}")
 
 
+def test_a_record_behind_the_last_that_was_signed_is_found(
+    journal: Database, settings: Settings, tmp_path: Path
+) -> None:
+    before = contents(exported(journal, settings, tmp_path / "before.zip"))
+    fill(journal, 2)
+    after = contents(exported(journal, settings, tmp_path / "after.zip"))
+    records = {name: after[name] for name in verify.RECORDS}
+
+    with pytest.raises(Bad) as bad:
+        verify.verify(packed(tmp_path / "changed.zip", {**before, **records}))
+    assert bad.value.args[0] == before["events.jsonl"].count(b"\n") + 1
+
+
 def test_a_journal_that_was_written_anew_is_found_against_one_checkpoint_held_elsewhere(
     journal: Database, settings: Settings, tmp_path: Path
 ) -> None:
@@ -296,7 +309,9 @@ def test_signatures_are_judged_as_the_library_judges_them(record_property: Recor
         one, text = Signer.of("a/b", chance.randbytes(32)), chance.randbytes(chance.randrange(200))
         signature = one.private.sign(text)
         assert verify.is_signed(one.public.vkey, signature, text)
-        for wrong in (flipped(chance, signature), signature[:-1], bytes(64)):
+        twin = int.from_bytes(signature[32:], "little") + verify.ORDER  # the same to who does not look at its size
+        twins = signature[:32] + twin.to_bytes(32, "little")
+        for wrong in (flipped(chance, signature), signature[:-1], bytes(64), twins):
             assert not one.public.is_of(wrong, text)
             try:
                 assert not verify.is_signed(one.public.vkey, wrong, text)
