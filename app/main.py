@@ -25,7 +25,6 @@ from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
 from app.journal import signing
-from app.journal.moment import moment
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
 from app.orders import guarding, imports_staging
@@ -248,8 +247,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
 def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
     schema.check(database)
-    with database.write() as session:
-        signing.start(session, settings, moment(session, utc_now))
+    signing.start(database, settings, utc_now)
     app = create_app(settings, database, with_publisher=with_publisher)
     config = uvicorn.Config(
         app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False

@@ -149,8 +149,7 @@ class Service:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        with self.database.write() as session:
-            signing.start(session, self.settings, NOW - DAY)
+        signing.start(self.database, self.settings, lambda: NOW - DAY)
         self.publisher = make_publisher(self.settings, self.database)
         self.publisher.start(self.clock())
         self.client = httpx.Client(base_url=self.address, timeout=60, verify=False)  # no certificates to load

@@ -11,12 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import keyfile
+from app.db import Clock, Database
 from app.errors import Conflict, SettingInvalid
 from app.journal import tree
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.models import LogKey
+from app.journal.moment import moment
 from app.journal.notes import Checkpoint, PublicKey, Signer
 from app.settings import Settings
 
@@ -25,20 +27,27 @@ log = logging.getLogger(__name__)
 NEXT_ENDING = ".next"
 
 
-def start(session: Session, settings: Settings, now: dt.datetime) -> None:
-    """Make the first key, and give the journal its name; nothing where that was done.
+def start(database: Database, settings: Settings, clock: Clock) -> None:
+    """Make the first key, and give the journal its name; where that was done, nothing is written.
 
     Raises SettingInvalid where LOG_ORIGIN is another name than it has, and for a key file that others can read.
     """
-    current, path, chosen = newest(session), settings.log_key_path, settings.log_origin
-    if current is None:
-        signer = Signer.of(settings.first_origin, keyfile.make(path))
-        _record(session, CLOCK, EventType.LOG_KEY_MADE, signer.public, {}, now)
-        return
-    if chosen not in {"", current.name}:
-        raise SettingInvalid(f"the journal is called {current.name} since its first checkpoint, and cannot be {chosen}")
-    if held(session, path) is None:
-        log.error("%s does not hold the journal's key %s: this host signs nothing until it does", path, current.vkey)
+    with database.read() as session:
+        is_new = newest(session) is None
+    if is_new:
+        with database.write() as session:
+            _make(session, settings, clock)
+    with database.read() as session:
+        current, path = newest(session), settings.log_key_path
+        assert current is not None
+        if settings.log_origin not in {"", current.name}:
+            raise SettingInvalid(
+                f"the journal is called {current.name} since its first checkpoint, and cannot be {settings.log_origin}"
+            )
+        if held(session, path) is None:
+            log.error(
+                "%s does not hold the journal's key %s: this host signs nothing until it does", path, current.vkey
+            )
 
 
 def rotate(session: Session, actor: Actor, path: Path, now: dt.datetime) -> PublicKey:
@@ -96,6 +105,12 @@ def checkpoint(session: Session, signer: Signer, size: int | None = None) -> str
     """The signed note of the journal as it now is, or was at a size."""
     size = tree.size(session) if size is None else size
     return signer.note(Checkpoint(signer.name, size, tree.root(session, size)).text)
+
+
+def _make(session: Session, settings: Settings, clock: Clock) -> None:
+    if newest(session) is None:  # nor did another host make one meanwhile
+        public = Signer.of(settings.first_origin, keyfile.make(settings.log_key_path)).public
+        _record(session, CLOCK, EventType.LOG_KEY_MADE, public, {}, moment(session, clock))
 
 
 def _next(path: Path) -> Path:

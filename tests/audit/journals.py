@@ -74,8 +74,7 @@ def _insert(session: Session, numbers: range, peaks: list[bytes]) -> None:
 
 def started(database: Database, settings: Settings) -> None:
     """Give the journal its name and its first key."""
-    with database.write() as session:
-        signing.start(session, settings, NOW)
+    signing.start(database, settings, lambda: NOW)
 
 
 def signer(database: Database, settings: Settings) -> Signer:
