@@ -22,7 +22,7 @@ MILLION = 1_000_000
 EVENTS = scaled(MILLION // 50)
 APPENDED, PROOFS = 200, 50
 SECONDS, PROOF_MS, SLOWER = 60.0, 10.0, 1.5
-MEMORY = 5 * 2**20
+MEMORY = 4 * 2**20
 """Octets that Python may hold while a journal is written out, however long it is."""
 
 
@@ -79,7 +79,7 @@ def test_the_memory_of_an_export_does_not_grow_with_the_journal(
     database: Database, settings: Settings, record_property: Record
 ) -> None:
     started(database, settings)
-    fill_fast(database, 6_000)
+    fill_fast(database, 10_000)
     with database.read() as session:
         signer = signing.needed(session, settings.log_key_path)
         tracemalloc.start()

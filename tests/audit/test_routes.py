@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,8 @@ def test_the_export_is_the_same_for_the_same_state_and_verifies(service: Service
     first, second = exported(service, tmp_path / "1.zip", before), exported(service, tmp_path / "2.zip", before)
 
     assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        assert {file.date_time for file in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert verify.verify(first, key_of(service).vkey, note_of(service)).startswith(f"OK: {size_of(note_of(service))} ")
 
 

@@ -13,6 +13,8 @@ from app.audit import verify
 from app.db import Database
 from app.errors import Conflict, SettingInvalid, Unprocessable
 from app.journal import notes, signing
+from app.journal.append import Entry, append
+from app.journal.events import EventType
 from app.journal.models import LogKey
 from app.journal.notes import PublicKey, Signer
 from app.settings import Settings
@@ -129,6 +131,26 @@ def test_a_key_that_the_one_before_did_not_sign_is_found(
     with pytest.raises(verify.Bad, match="did not sign this key") as bad:
         verify.verify(exported(database, settings, tmp_path / "journal.zip"))
     assert bad.value.args[0] == contents(tmp_path / "journal.zip")["events.jsonl"].count(b"\n")
+
+
+def test_a_journal_has_one_first_key(database: Database, settings: Settings, tmp_path: Path) -> None:
+    """A second one, which nothing had to sign, would be whoever's."""
+    started(database, settings)
+    facts = {"log": NAME, "key": signer(database, settings).public.vkey}
+    with database.write() as session:
+        seq = append(session, HOST, Entry(EventType.LOG_KEY_MADE, facts), NOW)
+
+    with pytest.raises(verify.Bad, match="did not sign this key") as bad:
+        verify.verify(exported(database, settings, tmp_path / "journal.zip"))
+    assert bad.value.args[0] == seq
+
+
+def test_the_file_of_another_key_signs_nothing(database: Database, settings: Settings) -> None:
+    started(database, settings)
+    settings.log_key_path.write_bytes(bytes(32))
+
+    with pytest.raises(Conflict, match="does not hold the journal's key"):
+        checkpoint(database, settings)
 
 
 def test_a_rotation_that_was_broken_off_before_its_file_moved_is_completed(

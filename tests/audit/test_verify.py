@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from copy import copy
+from hashlib import sha256
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
@@ -186,6 +187,29 @@ def test_no_other_file_can_be_changed_either(export: Path, tmp_path: Path, name:
             del other[name]
         with pytest.raises(Bad):
             verify.verify(packed(tmp_path / "changed.zip", other))
+
+
+def test_the_head_of_the_table_is_that_of_its_columns(export: Path, tmp_path: Path) -> None:
+    files = contents(export)
+    head = files["events.csv"].replace(b'"actor","role"', b'"role","actor"', 1)
+
+    with pytest.raises(Bad, match="head of the table"):
+        verify.verify(packed(tmp_path / "changed.zip", {**files, "events.csv": head}))
+
+
+def test_a_proof_that_proves_nothing_is_found_whoever_signed_it(
+    journal: Database, settings: Settings, tmp_path: Path
+) -> None:
+    files = contents(exported(journal, settings, tmp_path / "journal.zip", checkpoint(journal, settings, 7)))
+    proof = json.loads(files["consistency.json"])
+    for path in (proof["path"][::-1], [*proof["path"], proof["path"][0]], proof["path"][1:]):
+        files["consistency.json"] = json.dumps({**proof, "path": path}).encode()
+        manifest = json.loads(files["manifest.json"])
+        manifest["files"]["consistency.json"] = sha256(files["consistency.json"]).hexdigest()
+        files["manifest.json"] = json.dumps(manifest).encode()
+        files["manifest.json.sig"] = signer(journal, settings).private.sign(files["manifest.json"])
+        with pytest.raises(Bad):
+            verify.verify(packed(tmp_path / "changed.zip", files))
 
 
 def test_a_file_too_many_is_found(export: Path, tmp_path: Path) -> None:
