@@ -107,13 +107,8 @@ def signed(path: Path, signer: Signer) -> bytes:
     """The signature of an export (Ed25519, over its octets): made once, and kept under the key's id."""
     kept = path.with_name(f"{path.name}.{signer.public.id.hex()}{SIGNATURE_ENDING}")
     if not kept.exists():
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as octets,
-            _temporary(path.parent) as target,
-        ):
-            target.write(signer.private.sign(octets))
+        with path.open("rb") as file, _temporary(path.parent) as target:
+            target.write(signer.private.sign(_mapped(file)))
             _place(target, kept)
     return kept.read_bytes()
 
@@ -125,6 +120,12 @@ def newest_pieces(folder: Path, format_name: str) -> Iterator[Known]:
     path = whole[-1] if whole else folder / "none"
     with export_index.opened(path, gzip_of(path), len(GZIP_HEAD)) as known:
         yield known
+
+
+def _mapped(file: IO[bytes]) -> memoryview:
+    """The octets of a file, not read into memory; nothing cannot be mapped."""
+    empty = os.fstat(file.fileno()).st_size == 0
+    return memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def drop_old(folder: Path, format_name: str, kept: int) -> None:

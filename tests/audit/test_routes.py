@@ -200,6 +200,16 @@ def openssl(folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def test_a_file_of_nothing_is_signed_as_well(service: Service) -> None:
+    """A table of no rows; and the next one, of some, by a signature of its own."""
+    for count in (0, 1):
+        answer = service.get("zones/block.rpz/export.jsonl", accept_encoding="identity")
+        assert answer.content.count(b"\n") == count
+        assert key_of(service).is_of(base64.b64decode(answer.headers["x-content-ed25519"]), answer.content)
+        service.block()
+        service.publish()
+
+
 def test_an_isp_gets_the_checkpoint_with_its_export(service: Service) -> None:
     service.block()
     service.publish()
