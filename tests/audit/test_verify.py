@@ -202,7 +202,8 @@ def test_a_proof_that_proves_nothing_is_found_whoever_signed_it(
 ) -> None:
     files = contents(exported(journal, settings, tmp_path / "journal.zip", checkpoint(journal, settings, 7)))
     proof = json.loads(files["consistency.json"])
-    for path in (proof["path"][::-1], [*proof["path"], proof["path"][0]], proof["path"][1:]):
+    first, *rest = proof["path"]
+    for path in ([*rest, first], [first, *proof["path"]], [*proof["path"], first], rest):
         files["consistency.json"] = json.dumps({**proof, "path": path}).encode()
         manifest = json.loads(files["manifest.json"])
         manifest["files"]["consistency.json"] = sha256(files["consistency.json"]).hexdigest()
