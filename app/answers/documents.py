@@ -7,6 +7,7 @@ from typing import Any
 from app.answers.names import Answer, Holder, Suspended
 from app.answers.reach import AtIsp, Reach
 from app.orders import targets
+from app.orders.condition_documents import codes_document
 from app.orders.documents import emergency_document
 from app.orders.models import ConditionRow, OrderKind
 from resolver_policy import names
@@ -28,6 +29,7 @@ def whole(answer: Answer) -> dict[str, Any]:
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
+                "waived": lifted.waived,
             }
             for lifted in answer.lifted
         ],
@@ -49,6 +51,7 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
+                "waived": lifted.waived,
             }
             for lifted in answer.lifted
         ],
@@ -122,6 +125,8 @@ def _holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
         "category": order.category,
         "authority": order.authority,
         "conditions_left": [row.code for row in holder.left],
+        "conditions_left_tree": codes_document(holder.unmet),
+        "conditions_overdue": [row.code for row in holder.left if _is_past(row, at)],
         "lift_planned": holder.lift_planned,
     }
 
@@ -136,10 +141,16 @@ def _public_holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
         "target": names.from_key(holder.target.key),
         "since": holder.since,
         "reason": {"id": order.reason_id, "en": order.reason_en},
-        "conditions_left": [_public_condition(row) for row in holder.left],
+        "conditions_left": [_public_condition(row, at) for row in holder.left],
+        "conditions_left_tree": codes_document(holder.unmet),
         "lift_planned": holder.lift_planned,
     }
 
 
-def _public_condition(row: ConditionRow) -> dict[str, Any]:
-    return {"code": row.code, "text": {"id": row.text_id, "en": row.text_en}}
+def _public_condition(row: ConditionRow, at: dt.datetime) -> dict[str, Any]:
+    text = {"id": row.text_id, "en": row.text_en}
+    return {"code": row.code, "text": text, "due_at": row.due_at, "overdue": _is_past(row, at)}
+
+
+def _is_past(row: ConditionRow, at: dt.datetime) -> bool:
+    return row.due_at is not None and row.due_at <= at

@@ -14,8 +14,9 @@ from app.cli.context import host_actor, open_database, print_json, settings, utc
 from app.errors import NotFound
 from app.journal import signing
 from app.orders import sops
+from app.orders.condition_documents import codes_text
 from app.orders.documents import emergency_document
-from app.orders.models import Order
+from app.orders.models import ConditionRow, Order
 from app.publication import export as exporting
 from app.publication import export_file, zones
 from app.subscribers import queries as subscribers
@@ -145,7 +146,9 @@ def _lines(answer: Answer) -> list[str]:
         lines += _emergency(order, answer.at)
         lines.append(f"    reason: {order.reason_en}")
         if holder.left:
-            lines.append("    to be met: " + ", ".join(str(row.code) for row in holder.left))
+            lines.append(f"    to be met: {codes_text(holder.unmet)}")
+            dated = [row for row in holder.left if row.due_at is not None]
+            lines += [f"      {row.code} by {row.due_at:%Y-%m-%d %H:%M %Z}{_late(row, answer.at)}" for row in dated]
         if holder.lift_planned is not None:
             lines.append(f"    lift planned: {holder.lift_planned['at'] or 'moment not chosen yet'}")
     lines += [f"  kept open by {_called(holder.order)}" for holder in answer.exceptions]
@@ -156,6 +159,8 @@ def _lines(answer: Answer) -> list[str]:
         )
     for gone in answer.lifted:
         lines.append(f"  lifted {gone.at:%Y-%m-%d %H:%M %Z}: {gone.ground} ({_called(gone.order)})")
+        if gone.waived:
+            lines.append(f"    waived, not met: {', '.join(gone.waived)}")
     return lines
 
 
@@ -192,6 +197,10 @@ def _emergency(order: Order, at: dt.datetime) -> list[str]:
     lapses_at = emergency["lapses_at"]
     until = "confirmed" if lapses_at is None else f"not confirmed yet, lapses {lapses_at:%Y-%m-%d %H:%M %Z}"
     return [f"    EMERGENCY ORDER, {until}"]
+
+
+def _late(row: ConditionRow, at: dt.datetime) -> str:
+    return ", overdue" if row.due_at is not None and row.due_at <= at else ""
 
 
 def _called(order: Order) -> str:

@@ -21,6 +21,7 @@ class EventType(StrEnum):
     ORDER_RESUMED = "order.resumed"
     ORDER_END_PROPOSED = "order.end_proposed"
     CONDITION_CLAIMED = "condition.claimed"
+    CONDITION_EVIDENCE_ADDED = "condition.evidence_added"
     CONDITION_MET = "condition.met"
     CONDITION_REJECTED = "condition.rejected"
     CONDITION_WAIVED = "condition.waived"

@@ -127,7 +127,7 @@ def check_order(session: Session, command: OrderBody, now: dt.datetime) -> None:
     if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder):
         emergency.refuse_list(command)
     _check_dates(command, now)
-    _check_conditions(command)
+    _check_conditions(command, now)
     if command.number is not None:
         _check_number(session, command.number)
 
@@ -212,7 +212,7 @@ def _check_dates(command: OrderBody, now: dt.datetime) -> None:
             raise Unprocessable("the order would end before it begins", faults=(fault,))
 
 
-def _check_conditions(command: OrderBody) -> None:
+def _check_conditions(command: OrderBody, now: dt.datetime) -> None:
     if command.sop is not None and command.conditions is not None:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("conditions, or a sop that says them: not both", faults=(fault,))
@@ -223,10 +223,14 @@ def _check_conditions(command: OrderBody) -> None:
     if tree is None:
         return
     try:
-        conditions.parse(tree)
+        parsed = conditions.parse(tree)
     except PolicyError as error:
         pointer = "/conditions" + (error.pointer if isinstance(error, ConditionsInvalid) else "")
         raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer=pointer)) from error
+    for leaf in conditions.leaves(parsed):
+        if leaf.due_at is not None and leaf.due_at <= now:
+            fault = Fault("due_in_the_past", timestamp(leaf.due_at), "/conditions")
+            raise Unprocessable(f"condition {leaf.code} would be due before it is asked for", faults=(fault,))
 
 
 def _resolved_sop(command: OrderBody) -> dict[str, object]:
@@ -253,6 +257,7 @@ def _condition_row(order_id: int, row: conditions.Row) -> ConditionRow:
     common.op, common.state = LEAF, State.PENDING
     common.code, common.text_id, common.text_en = node.code, node.text.id, node.text.en
     common.responsible_party, common.gating, common.kind = node.responsible_party, node.gating, node.kind
+    common.due_at = node.due_at
     return common
 
 

@@ -227,10 +227,21 @@ def _base64(text: str) -> str:
     return text
 
 
+def file_name(name: str) -> str:
+    """A name that is one on every system: no path, nothing hidden, nothing that a system takes for something else."""
+    if not NOT_IN_A_FILE_NAME.isdisjoint(name) or name.startswith(".") or name.endswith("."):
+        raise ValueError("a file name has no path, does not begin or end with a dot, and holds none of " + SHOWN_NOT)
+    return name
+
+
+NOT_IN_A_FILE_NAME = frozenset('/\\:*?"<>|%\x7f')
+SHOWN_NOT = " ".join(sorted(NOT_IN_A_FILE_NAME - {"\x7f"}))
+
+
 class EvidenceFile(Schema):
     """A file, its octets in base64."""
 
-    name: ShortLine
+    name: Annotated[ShortLine, AfterValidator(file_name)]
     content: Annotated[str, Field(max_length=MAX_EVIDENCE_OCTETS * 4 // 3 + 4), AfterValidator(_base64)]
 
 
@@ -241,8 +252,23 @@ class EvidenceIn(Schema):
     file: EvidenceFile | None = None
 
 
+class Delegate(Schema):
+    """A third party that fulfils a condition for the platform, and from when to when it may."""
+
+    name: ShortLine
+    valid_from: Moment
+    valid_until: Moment
+
+
 class Claim(Schema):
-    """The statement that a condition is fulfilled, with what shows it."""
+    """The statement that a condition is fulfilled, by whom if not by the platform itself, with what shows it."""
+
+    evidence: EvidenceIn
+    delegate: Delegate | None = None
+
+
+class AddEvidence(Schema):
+    """More that shows what was claimed."""
 
     evidence: EvidenceIn
 

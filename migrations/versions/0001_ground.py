@@ -53,6 +53,7 @@ CONDITION_COLUMNS = (
     "responsible_party",
     "gating",
     "kind",
+    "due_at",
 )
 
 REVIEW_COLUMNS = (
@@ -178,6 +179,17 @@ REFUSALS = (
         "UPDATE",
         " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in CONDITION_COLUMNS),
         "what a condition asks for is immutable",
+    ),
+    (
+        "conditions_state",
+        "conditions",
+        "UPDATE",
+        (
+            "NEW.state <> OLD.state AND (OLD.state || ' ' || NEW.state) NOT IN ('pending claimed', 'rejected claimed',"
+            " 'breached claimed', 'claimed met', 'claimed rejected', 'pending waived', 'claimed waived',"
+            " 'rejected waived', 'breached waived', 'met breached')"
+        ),
+        "a condition does not move that way",
     ),
     ("tokens_delete", "tokens", "DELETE", "1 = 1", "a token is revoked, never deleted"),
     ("zone_serials_update", "zone_serials", "UPDATE", "1 = 1", "a serial is never changed"),
@@ -446,8 +458,15 @@ REFUSALS = (
         "evidence_insert",
         "evidence",
         "INSERT",
-        "EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)",
+        "EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id OR uid = NEW.uid)",
         "evidence is never replaced",
+    ),
+    (
+        "evidence_sealed",
+        "evidence",
+        "INSERT",
+        "(SELECT state FROM conditions WHERE conditions.id = NEW.condition_id) IN ('met','waived')",
+        "the evidence of a condition is sealed once it is met",
     ),
     (
         "rule_spans_update",
@@ -966,13 +985,22 @@ def create_tables() -> None:
         sa.Column("responsible_party", sa.Text(), nullable=True),
         sa.Column("gating", sa.Boolean(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("due_at", UTCDateTime(), nullable=True),
         sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("delegate", sa.Text(), nullable=True),
+        sa.Column("delegated_from", UTCDateTime(), nullable=True),
+        sa.Column("delegated_until", UTCDateTime(), nullable=True),
         sa.Column("commitment_due_at", UTCDateTime(), nullable=True),
         sa.Column("claimed_by_id", ROW_ID, nullable=True),
         sa.Column("verified_by_id", ROW_ID, nullable=True),
         sa.CheckConstraint(
             "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
             name=op.f("ck_conditions_met_by_two"),
+        ),
+        sa.CheckConstraint(
+            "(delegate IS NULL) = (delegated_from IS NULL) AND (delegate IS NULL) = (delegated_until IS NULL)"
+            " AND (delegate IS NULL OR delegated_from < delegated_until)",
+            name=op.f("ck_conditions_delegated_for_a_time"),
         ),
         sa.CheckConstraint(
             "verified_by_id IS NULL OR verified_by_id <> claimed_by_id", name=op.f("ck_conditions_four_eyes")
@@ -984,6 +1012,14 @@ def create_tables() -> None:
         sa.UniqueConstraint("uid", name="uq_conditions_uid"),
     )
     op.create_index("uq_conditions_order_id_position", "conditions", ["order_id", "position"], unique=True)
+    op.create_index(
+        "ix_conditions_delegated_until",
+        "conditions",
+        ["delegated_until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'met'"),
+        postgresql_where=sa.text("state = 'met'"),
+    )
     op.create_table(
         "in_force",
         sa.Column("id", ROW_ID, nullable=False),
@@ -1009,16 +1045,24 @@ def create_tables() -> None:
     op.create_table(
         "evidence",
         sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("condition_id", ROW_ID, nullable=False),
         sa.Column("submitted_at", UTCDateTime(), nullable=False),
         sa.Column("submitted_by_id", ROW_ID, nullable=False),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("file_name", sa.Text(), nullable=True),
+        sa.Column("file_type", sa.Text(), nullable=True),
+        sa.Column("file_size", ROW_ID, nullable=True),
         sa.Column("file_content", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(file_name IS NULL) = (file_content IS NULL) AND (file_name IS NULL) = (file_type IS NULL)",
+            name=op.f("ck_evidence_a_whole_file"),
+        ),
         sa.ForeignKeyConstraint(["condition_id"], ["conditions.id"], name="fk_evidence_condition_id"),
         sa.ForeignKeyConstraint(["submitted_by_id"], ["principals.id"], name="fk_evidence_submitted_by_id"),
         sa.PrimaryKeyConstraint("id", name="pk_evidence"),
+        sa.UniqueConstraint("uid", name="uq_evidence_uid"),
     )
     op.create_index("ix_evidence_condition_id", "evidence", ["condition_id"], unique=False)
 

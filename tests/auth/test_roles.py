@@ -49,6 +49,8 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/conditions": {OP, AP, AU, PL},
     "GET /api/v1/conditions/{uid}": {OP, AP, AU, PL},
     "POST /api/v1/conditions/{uid}/claim": {OP, AP, PL},
+    "POST /api/v1/conditions/{uid}/evidence": {OP, AP, PL},
+    "GET /api/v1/conditions/{uid}/evidence/{evidence_id}": {OP, AP, AU, PL},
     "POST /api/v1/conditions/{uid}/verify": {AP},
     "POST /api/v1/conditions/{uid}/reject": {AP},
     "POST /api/v1/conditions/{uid}/waive": {AP},
@@ -106,7 +108,7 @@ def routes_of(app: FastAPI) -> set[str]:
 def path_of(route: str) -> tuple[str, str]:
     """A method and a path to call a route by; what it is about need not exist."""
     method, path = route.split()
-    for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}"):
+    for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}", "{evidence_id}"):
         path = path.replace(placeholder, "x.example")
     path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz").replace("{serial}", "7")
     path = path.replace("{stop_id}", "7")
