@@ -33,6 +33,7 @@ from app.orders.imports_router import router as imports_router
 from app.orders.lifts_router import router as lifts_router
 from app.orders.reviews_router import router as reviews_router
 from app.orders.router import router as orders_router
+from app.orders.sops_router import router as sops_router
 from app.publication import forecast, stops, zones
 from app.publication.loop import Publishing
 from app.publication.marks import Marks
@@ -66,6 +67,7 @@ ROUTERS = (
     lifts_router,
     conditions_router,
     reviews_router,
+    sops_router,
     imports_router,
     answers_router,
     audit_router,

@@ -23,7 +23,7 @@ COMMANDS = {
     "explain": "zones",
     "guard": "guard",
     "rebase": "rebase",
-    "sop": "zones",
+    "sop": "sops",
     "audit": "audit",
 }
 """Each command, and the module here that has it."""

@@ -1,4 +1,4 @@
-"""`pulih export`, `pulih zone`, `pulih explain`, `pulih sop`."""
+"""`pulih export`, `pulih zone`, `pulih explain`."""
 
 import datetime as dt
 import textwrap
@@ -13,7 +13,6 @@ from app.answers.reach import AtIsp, Reach
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
 from app.journal import signing
-from app.orders import sops
 from app.orders.condition_documents import codes_text
 from app.orders.documents import emergency_document
 from app.orders.models import ConditionRow, Order
@@ -103,28 +102,6 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
             print_json({**documents.whole(answer), **found})
         else:
             click.echo("\n".join(lines))
-
-
-@click.group()
-def sop() -> None:
-    """SOP templates: the conditions under which blocks are lifted."""
-
-
-@sop.command("list")
-def list_sops() -> None:
-    """Every template and version."""
-    for each in sops.SOPS:
-        click.echo(f"{each.code:<20} {each.version:>3}  {each.title['en']} / {each.title['id']}")
-
-
-@sop.command("show")
-@click.argument("code")
-def show_sop(code: str) -> None:
-    """One template, as JSON."""
-    versions = [each for each in sops.SOPS if each.code == code]
-    if not versions:
-        raise NotFound(f"there is no SOP {code[:64]}")
-    print_json([{"code": s.code, "version": s.version, "title": s.title, "conditions": s.conditions} for s in versions])
 
 
 def _moment(text: str) -> dt.datetime:

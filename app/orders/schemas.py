@@ -87,6 +87,22 @@ class SopChoice(Schema):
     profile: Code | None = None
 
 
+class PutSop(Schema):
+    """A version of a template: its trees, by kind of platform where they differ, and where they come from."""
+
+    title: Bilingual
+    source: Line
+    conditions: dict[str, Any]
+    profiles: Annotated[dict[Code, dict[str, Any]], Field(max_length=20)] = {}
+    reason: Line
+
+
+class DecideSop(Schema):
+    """Confirmation or withdrawal of a proposed version."""
+
+    reason: Line
+
+
 class Override(Schema):
     """Why a soft-protected name, or one under a TLD nobody knows, is blocked all the same, and until when."""
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from app.db import UTCDateTime, refusal_triggers
+from app.orders import sop_templates
 
 revision = "0001"
 down_revision = None
@@ -68,7 +69,49 @@ REVIEW_COLUMNS = (
     "opened_by_id",
 )
 
+SOP_COLUMNS = (
+    "id",
+    "code",
+    "number",
+    "version",
+    "title_id",
+    "title_en",
+    "source",
+    "conditions",
+    "profiles",
+    "sha256",
+    "proposed_at",
+    "proposed_by_id",
+)
+
 REFUSALS = (
+    ("sops_delete", "sops", "DELETE", "1 = 1", "a version of a template is never deleted"),
+    (
+        "sops_insert",
+        "sops",
+        "INSERT",
+        (
+            "NEW.state <> 'proposed' OR NEW.number <> 1 + (SELECT coalesce(max(number), 0) FROM sops"
+            " WHERE code = NEW.code AND state = 'confirmed') OR EXISTS (SELECT 1 FROM sops WHERE id = NEW.id)"
+            " OR (SELECT role FROM principals WHERE id = NEW.proposed_by_id) IS DISTINCT FROM 'approver'"
+        ),
+        "a version of a template begins as the proposal of an approver",
+    ),
+    (
+        "sops_update",
+        "sops",
+        "UPDATE",
+        "OLD.state <> 'proposed' OR NEW.state = 'proposed' OR "
+        + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in SOP_COLUMNS),
+        "a version of a template is decided once, and never changed",
+    ),
+    (
+        "sops_decision",
+        "sops",
+        "UPDATE",
+        "(SELECT role FROM principals WHERE id = NEW.decided_by_id) IS DISTINCT FROM 'approver'",
+        "an approver decides on a version of a template",
+    ),
     (
         "events_insert",
         "events",
@@ -521,6 +564,7 @@ def upgrade() -> None:
     create_tables()
     create_tables_of_lifts()
     create_tables_of_the_guard()
+    create_table_of_sops()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
     for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
@@ -1180,3 +1224,46 @@ def create_tables_of_the_guard() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_ranked_names_file_id_rank", "ranked_names", ["file_id", "rank"], unique=False)
+
+
+def create_table_of_sops() -> None:
+    """Templates of conditions, and those that ship."""
+    table = op.create_table(
+        "sops",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("number", ROW_ID, nullable=False),
+        sa.Column("version", ROW_ID, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("title_id", sa.Text(), nullable=False),
+        sa.Column("title_en", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("conditions", sa.Text(), nullable=False),
+        sa.Column("profiles", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("proposed_at", UTCDateTime(), nullable=True),
+        sa.Column("proposed_by_id", ROW_ID, nullable=True),
+        sa.Column("decided_at", UTCDateTime(), nullable=True),
+        sa.Column("decided_by_id", ROW_ID, nullable=True),
+        sa.CheckConstraint("state IN ('proposed','confirmed','withdrawn')", name=op.f("ck_sops_state")),
+        sa.CheckConstraint("(proposed_by_id IS NULL) = (proposed_at IS NULL)", name=op.f("ck_sops_shipped")),
+        sa.CheckConstraint(
+            "(state = 'proposed') = (decided_at IS NULL) OR proposed_by_id IS NULL", name=op.f("ck_sops_decided")
+        ),
+        sa.CheckConstraint(
+            "state <> 'confirmed' OR proposed_by_id IS NULL"
+            " OR decided_by_id IS NOT NULL AND decided_by_id <> proposed_by_id",
+            name=op.f("ck_sops_four_eyes"),
+        ),
+        sa.ForeignKeyConstraint(["decided_by_id"], ["principals.id"], name="fk_sops_decided_by_id"),
+        sa.ForeignKeyConstraint(["proposed_by_id"], ["principals.id"], name="fk_sops_proposed_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_sops"),
+    )
+    op.create_index("uq_sops_code_version", "sops", ["code", "version"], unique=True)
+    for name, columns, state in (
+        ("uq_sops_confirmed", ["code", "number"], "confirmed"),
+        ("uq_sops_proposed", ["code"], "proposed"),
+    ):
+        where = sa.text(f"state = '{state}'")
+        op.create_index(name, "sops", columns, unique=True, sqlite_where=where, postgresql_where=where)
+    op.bulk_insert(table, list(sop_templates.shipped()))
