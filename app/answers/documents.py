@@ -2,10 +2,12 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from app.answers.names import Answer, Holder, Suspended
 from app.answers.reach import AtIsp, Reach
+from app.answers.said import Said
 from app.orders import targets
 from app.orders.condition_documents import codes_document
 from app.orders.documents import emergency_document
@@ -62,9 +64,9 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
     }
 
 
-def at_isp(name: str, found: Sequence[AtIsp]) -> dict[str, Any]:
-    """Whether one ISP has what holds, zone by zone."""
-    return {"name": name, "zones": [_zone(each) for each in found]}
+def at_isp(name: str, found: Sequence[AtIsp], said: Said | None) -> dict[str, Any]:
+    """Whether one ISP has what holds, zone by zone, and what it said itself of a replayed act."""
+    return {"name": name, "zones": [_zone(each) for each in found], "said": None if said is None else asdict(said)}
 
 
 def reached(reach: Reach | None) -> dict[str, Any] | None:

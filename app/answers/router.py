@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import documents, reach
+from app.answers import documents, reach, said
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
 from app.deps import NowDep, PageDep, SessionDep
@@ -46,7 +46,8 @@ def read_name(
     found = documents.whole(answer)
     if isp is not None:
         row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
-        return {**found, "isp": documents.at_isp(row.name, reach.at_isp(session, answer, row, at))}
+        there = reach.at_isp(session, answer, row, at)
+        return {**found, "isp": documents.at_isp(row.name, there, said.of(session, answer, row.name))}
     if actor.role in READERS:
         return {**found, "reach": documents.reached(reach.reach(session, answer, at))}
     return found

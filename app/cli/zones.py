@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from app.answers import documents, reach
+from app.answers import documents, reach, said
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
+from app.answers.said import Said
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
 from app.journal import signing
@@ -96,8 +97,9 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
         else:
             row = subscribers.by_name(session, isp)
             zones_there = reach.at_isp(session, answer, row, past)
-            found = {"isp": documents.at_isp(row.name, zones_there)}
-            lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there)]
+            told = said.of(session, answer, row.name)
+            found = {"isp": documents.at_isp(row.name, zones_there, told)}
+            lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]
         if as_json:
             print_json({**documents.whole(answer), **found})
         else:
@@ -167,6 +169,16 @@ def _there(isp: str, one: AtIsp) -> str:
     )
 
 
+def _said(isp: str, said: Said | None) -> list[str]:
+    """What an ISP of a replayed case said of the act itself."""
+    if said is None:
+        return []
+    left = f", {said.names_pending} names left, {'this one too' if said.pending else 'not this one'}"
+    due = "" if said.due_at is None else f", due {said.due_at:%Y-%m-%d %H:%M %Z}"
+    late = ", OVERDUE" if said.overdue else ""
+    return [f"  {isp} said {said.phase} at {said.at:%Y-%m-%d %H:%M %Z}{left if said.names_pending else ''}{due}{late}"]
+
+
 def _emergency(order: Order, at: dt.datetime) -> list[str]:
     emergency = emergency_document(order, at)
     if emergency is None:
@@ -182,4 +194,4 @@ def _late(row: ConditionRow, at: dt.datetime) -> str:
 
 def _called(order: Order) -> str:
     number = order.number or "an order without a number"
-    return f"{number}, a sample replayed from news reports" if order.sample else number
+    return f"{number}, a sample" if order.sample else number

@@ -125,7 +125,7 @@ def withdraw(session: Session, actor: Actor, order: Order, command: Withdraw, no
 def check_order(session: Session, command: OrderBody, now: dt.datetime) -> None:
     """Everything about an order but its targets."""
     categories.check(command.category)
-    if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder):
+    if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder | ProposeSample):
         emergency.refuse_list(command)
     _check_dates(command, now)
     _check_conditions(session, command, now)
