@@ -16,6 +16,7 @@ COMMANDS = {
     "subscriber": "subscribers",
     "import": "imports",
     "order": "lifts",
+    "condition": "conditions",
     "undo": "undo",
     "review": "reviews",
     "export": "zones",
