@@ -197,13 +197,18 @@ COPY = (
     " proposed_at, proposed_by_id) SELECT code, {}, 77, '{}', title_id, title_en, source, conditions, profiles, sha256,"
     " proposed_at, {} FROM sops WHERE state = 'proposed'"
 )
+BY_ANOTHER = (
+    "decided_by_id = (SELECT max(id) FROM principals WHERE role = 'approver'), decided_at = '2026-11-22 03:00:00'"
+)
+ONCE = "a version of a template is decided once, and never changed"
 FORGERIES = {
     CONFIRM.format(PROPOSER): "four_eyes",
     CONFIRM.format(OPERATOR): "an approver decides",
     CONFIRM.format("NULL"): "an approver decides",
-    "UPDATE sops SET conditions = '{}' WHERE state = 'proposed'": "of a template",
-    "UPDATE sops SET conditions = '{}' WHERE state = 'confirmed'": "of a template",
-    "UPDATE sops SET state = 'withdrawn' WHERE state = 'confirmed'": "of a template",
+    f"UPDATE sops SET conditions = '{{}}', {BY_ANOTHER}, state = 'withdrawn' WHERE state = 'proposed'": ONCE,
+    f"UPDATE sops SET conditions = '{{}}', {BY_ANOTHER} WHERE state = 'confirmed'": ONCE,
+    f"UPDATE sops SET state = 'withdrawn', {BY_ANOTHER} WHERE state = 'confirmed'": ONCE,
+    f"UPDATE sops SET {BY_ANOTHER} WHERE state = 'proposed'": ONCE,
     "DELETE FROM sops": "never deleted",
     COPY.format(3, "confirmed", "proposed_by_id"): "begins as the proposal",
     COPY.format(2, "proposed", OPERATOR): "begins as the proposal",
