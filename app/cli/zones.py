@@ -12,7 +12,6 @@ from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.answers.said import Said
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
-from app.errors import NotFound
 from app.journal import signing
 from app.orders.condition_documents import codes_text
 from app.orders.documents import emergency_document
