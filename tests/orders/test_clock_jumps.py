@@ -114,7 +114,8 @@ def test_acts_are_done_once_and_in_time_whatever_the_clock_does(
             wait_until(partial(is_done, service, due), 20, running.log)
             time.sleep(LOOK)
             assert acts_of_the_clock(service) == due
-            check_that_it_works_on(service, running, number)
+            if number:
+                check_that_it_works_on(service, running, number)
 
     tell(record_property, acts=sum(acts_of_the_clock(service).values()), planned=len(planned), jumps=len(steps) - 1)
 
