@@ -21,6 +21,7 @@ HEADER = b'"seq","type","recorded_at","occurred_at","actor","role","facts","leaf
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 RECORDS, MANIFEST = {"events.jsonl", "events.csv"}, {"manifest.json", "manifest.json.sig"}
 P, ORDER, OCTETS = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493, 32
+UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 D, BASE = -121665 * pow(121666, P - 2, P) % P, (4 * pow(5, P - 2, P) % P).to_bytes(OCTETS, "little")
 
 
@@ -164,9 +165,8 @@ def verify(path: Path, key: str | None = None, outside: str | None = None) -> st
                 raise Bad(None, "the log never had the key that was given", "kunci yang diberikan bukan kunci log ini")
             for each in notes:
                 log.check(each, log.keys[-1:] if each is note else log.keys)
-            manifest = archive.read("manifest.json")
-            files, signed = json.loads(manifest)["files"], archive.read("manifest.json.sig")
-            others = {*files, *archive.namelist()} - RECORDS - MANIFEST
+            manifest, signed = map(archive.read, ("manifest.json", "manifest.json.sig"))
+            others = {*(files := json.loads(manifest)["files"]), *archive.namelist()} - RECORDS - MANIFEST
             changed = [each for each in others if sha256(archive.read(each)).hexdigest() != files.get(each)]
             if changed or not is_signed(log.keys[-1], signed, manifest):
                 what = ", ".join(sorted(changed)) or "manifest.json"
@@ -174,8 +174,8 @@ def verify(path: Path, key: str | None = None, outside: str | None = None) -> st
             path_up, older = [*map(base64.b64decode, proof["path"])], read(proof["from"] or note)
             if consistent(older[1], log.end, path_up, older[2]) != (older[2], root) or path_up:
                 raise Bad(None, "consistency.json proves nothing", "consistency.json tidak membuktikan apa pun")
-    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, TypeError) as error:
-        raise Bad(log.size + 1, f"the file is damaged there: {error}", f"berkas rusak di situ: {error}") from error
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+        raise Bad(log.size + 1, f"the file cannot be read there: {error}", f"tidak terbaca di situ: {error}") from error
     return f"OK: {log.size} records of {name}, root {root.hex()}, key {log.keys[-1]}"
 
 
