@@ -18,6 +18,8 @@ COMMANDS = {
     "order": "lifts",
     "undo": "undo",
     "review": "reviews",
+    "application": "applications",
+    "clocks": "clocks",
     "export": "zones",
     "zone": "zones",
     "explain": "zones",

@@ -91,7 +91,7 @@ def approve(number: str, reason: str, plan_hash: str | None, token_file: Path | 
     if plan_hash is not None:
         database = open_database()
         with database.read() as session:
-            _allowed(session, token_file, (Role.APPROVER,))
+            allowed(session, token_file, (Role.APPROVER,))
             uid = queries.order_by_number_or_uid(session, number).uid
         prepared = deciding.prepare(database, uid, guard=guard)
     approving = partial(deciding.approve, guard=guard, prepared=prepared)
@@ -154,7 +154,7 @@ def withdraw(number: str, reason: str, token_file: Path | None) -> None:
 def act(number: str, token_file: Path | None, roles: tuple[Role, ...], do: Act) -> None:
     """Do one act in one transaction and print the order's new state."""
     with open_database().write() as session:
-        actor = _allowed(session, token_file, roles)
+        actor = allowed(session, token_file, roles)
         done = do(session, actor, queries.order_by_number_or_uid(session, number), moment(session, utc_now))
         line = f"{done.number or done.uid}: {done.state}" + (f" ({done.ground})" if done.ground else "")
     click.echo(line)
@@ -162,15 +162,16 @@ def act(number: str, token_file: Path | None, roles: tuple[Role, ...], do: Act) 
 
 def acting_approver(session: Session, token_file: Path | None) -> Actor:
     """Whoever decides; raises Forbidden for another role."""
-    return _allowed(session, token_file, (Role.APPROVER,))
+    return allowed(session, token_file, (Role.APPROVER,))
 
 
 def reader(session: Session, token_file: Path | None) -> Actor:
     """Whoever may read orders; raises Forbidden for another role."""
-    return _allowed(session, token_file, READERS)
+    return allowed(session, token_file, READERS)
 
 
-def _allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...]) -> Actor:
+def allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...]) -> Actor:
+    """Whoever acts, where they have one of these roles; raises Forbidden for another."""
     actor = acting(session, token_file, utc_now())
     if actor.role not in roles:
         raise Forbidden(f"this is for {', '.join(roles)}; {actor.name} is {actor.role}")

@@ -3,10 +3,11 @@
 import datetime as dt
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
-from app.answers import documents, reach
+from app.answers import clocks, documents, reach
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
@@ -86,17 +87,28 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
         answer = answers.explain(session, name, past or now)
         if isp is None:
             reached = reach.reach(session, answer, past)
-            found = {"reach": documents.reached(reached)}
-            lines = [*_lines(answer), *_reached(reached)]
+            pending = clocks.pending(session, settings().regime, answer, now=now if past is None else None)
+            found = {"reach": documents.reached(reached), "applications": pending}
+            lines = [*_lines(answer), *_reached(reached), *map(_applied, pending)]
         else:
             row = subscribers.by_name(session, isp)
             zones_there = reach.at_isp(session, answer, row, past)
-            found = {"isp": documents.at_isp(row.name, zones_there)}
+            changed_at = reach.changed_at(session, answer, past)
+            due_at = None if changed_at is None else changed_at + settings().overdue
+            found = {"isp": documents.at_isp(row.name, zones_there, answer.at, due_at)}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there)]
         if as_json:
             print_json({**documents.whole(answer), **found})
         else:
             click.echo("\n".join(lines))
+
+
+def _applied(pending: dict[str, Any]) -> str:
+    clock = pending["clock"]
+    until = "" if clock is None or clock["due_at_local"] is None else f", to be decided by {clock['due_at_local']}"
+    return f"  {pending['kind']} {pending['id']} is pending{until}" + (
+        ", overdue" if clock and clock["overdue"] else ""
+    )
 
 
 @click.group()

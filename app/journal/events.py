@@ -28,6 +28,11 @@ class EventType(StrEnum):
     CONDITION_BREACHED = "condition.breached"
     REVIEW_OPENED = "review.opened"
     REVIEW_CLOSED = "review.closed"
+    APPLICATION_RECEIVED = "application.received"
+    APPLICATION_INCOMPLETE = "application.incomplete"
+    APPLICATION_COMPLETED = "application.completed"
+    APPLICATION_WITHDRAWN = "application.withdrawn"
+    APPLICATION_DECIDED = "application.decided"
     INCIDENT_RECORDED = "incident.recorded"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event

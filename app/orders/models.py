@@ -120,6 +120,13 @@ class Order(Base):
         Index("ix_orders_undoes_id", "undoes_id"),
         Index("ix_orders_due_at", "due_at"),
         Index(
+            "ix_orders_waiting",
+            "proposed_at",
+            "id",
+            sqlite_where=text("state = 'proposed'"),
+            postgresql_where=text("state = 'proposed'"),
+        ),
+        Index(
             "ix_orders_astray",
             "id",
             sqlite_where=text("published <> (state = 'active')"),

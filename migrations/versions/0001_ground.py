@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from app.db import UTCDateTime, refusal_triggers
+from migrations import cases
 
 revision = "0001"
 down_revision = None
@@ -472,9 +473,10 @@ def upgrade() -> None:
     create_tables()
     create_tables_of_lifts()
     create_tables_of_the_guard()
+    cases.create_tables()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
-    for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
+    for statement in refusal_triggers(op.get_bind().dialect.name, (*REFUSALS, *cases.REFUSALS)):
         op.execute(statement)
 
 
@@ -863,6 +865,14 @@ def create_tables() -> None:
         postgresql_where=sa.text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
     )
     op.create_index("ix_orders_undoes_id", "orders", ["undoes_id"], unique=False)
+    op.create_index(
+        "ix_orders_waiting",
+        "orders",
+        ["proposed_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'proposed'"),
+        postgresql_where=sa.text("state = 'proposed'"),
+    )
     op.create_table(
         "tokens",
         sa.Column("id", ROW_ID, nullable=False),
