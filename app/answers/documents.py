@@ -59,10 +59,16 @@ def redacted(answer: Answer, apply: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def at_isp(name: str, found: Sequence[AtIsp], at: dt.datetime, due_at: dt.datetime | None) -> dict[str, Any]:
-    """Whether one ISP has what holds, zone by zone; `due_at` is when the law wants it to, `overdue` that it has not."""
-    late = due_at is not None and at > due_at
-    zones = [{**_zone(each), "overdue": late and each.in_effect is not True} for each in found]
+def at_isp(name: str, found: Sequence[AtIsp], answer: Answer, due_at: dt.datetime | None) -> dict[str, Any]:
+    """Whether one ISP has what holds, zone by zone; `due_at` is when the law wants it to, `overdue` that it has not.
+
+    What was decided and is not published yet nobody owes.
+    """
+    late = due_at is not None and answer.at > due_at
+    zones = [
+        {**_zone(each), "overdue": late and each.published == answer.blocked and each.in_effect is not True}
+        for each in found
+    ]
     return {"name": name, "due_at": due_at, "zones": zones}
 
 

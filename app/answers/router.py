@@ -53,7 +53,7 @@ def read_name(
         changed_at = reach.changed_at(session, answer, at)
         due_at = None if changed_at is None else changed_at + settings.overdue
         zones = reach.at_isp(session, answer, row, at)
-        return {**found, "isp": documents.at_isp(row.name, zones, answer.at, due_at)}
+        return {**found, "isp": documents.at_isp(row.name, zones, answer, due_at)}
     if actor.role in READERS:
         pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)
         return {**found, "reach": documents.reached(reach.reach(session, answer, at)), "applications": pending}

@@ -95,7 +95,7 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
             zones_there = reach.at_isp(session, answer, row, past)
             changed_at = reach.changed_at(session, answer, past)
             due_at = None if changed_at is None else changed_at + settings().overdue
-            found = {"isp": documents.at_isp(row.name, zones_there, answer.at, due_at)}
+            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at)}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there)]
         if as_json:
             print_json({**documents.whole(answer), **found})

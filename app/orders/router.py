@@ -15,7 +15,6 @@ from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import OrderState
 from app.orders.schemas import Decide, Moment, ProposeOrder, Withdraw
-from app.regime import Regime
 from app.settings import Settings
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
@@ -34,15 +33,6 @@ def get_guard(request: Request) -> Guard:
 
 
 GuardDep = Annotated[Guard, Depends(get_guard)]
-
-
-def get_regime(request: Request) -> Regime:
-    """The law's clocks, as this installation has them."""
-    settings: Settings = request.app.state.settings
-    return settings.regime
-
-
-RegimeDep = Annotated[Regime, Depends(get_regime)]
 
 
 def get_filter(
@@ -74,21 +64,21 @@ def propose_order(
 
 
 @router.get("/orders", summary="List orders, oldest first")
-def list_orders(
-    actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep, now: NowDep, regime: RegimeDep
-) -> dict[str, Any]:
+def list_orders(actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep) -> dict[str, Any]:
     found = queries.orders(session, narrowed, after=page.after, limit=page.limit + 1)
-    items = [{**documents.order_summary(order), "clock": waiting.clock(order, regime, now)} for order in found]
-    return page.answer(items, [order.id for order in found])
+    return page.answer([documents.order_summary(order) for order in found], [order.id for order in found])
 
 
 @router.get("/orders/{uid}", summary="Read an order; ETag is its version")
-def read_order(
-    uid: str, actor: Reader, session: SessionDep, now: NowDep, regime: RegimeDep, response: Response
-) -> dict[str, Any]:
-    """`clock` is the law's: until when it is to be decided, or whether it was in time."""
-    order = tagged(queries.order_by_uid(session, uid), response)
-    return {**documents.order_document(session, order), "clock": waiting.clock(order, regime, now)}
+def read_order(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
+    return documents.order_document(session, tagged(queries.order_by_uid(session, uid), response))
+
+
+@router.get("/orders/{uid}/clock", summary="Until when the law wants an order decided, or whether it was in time")
+def read_clock(uid: str, actor: Reader, session: SessionDep, now: NowDep, request: Request) -> dict[str, Any]:
+    """`clock` is null where none runs: a past case, an emergency order, a proposal that was withdrawn."""
+    settings: Settings = request.app.state.settings
+    return {"clock": waiting.clock(queries.order_by_uid(session, uid), settings.regime, now)}
 
 
 @router.get("/orders/{uid}/plan", summary="What approval would do")

@@ -23,6 +23,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/orders": STAFF,
     "GET /api/v1/orders/{uid}": STAFF,
     "GET /api/v1/orders/{uid}/plan": STAFF,
+    "GET /api/v1/orders/{uid}/clock": STAFF,
     "POST /api/v1/orders/{uid}/approve": {AP},
     "POST /api/v1/orders/{uid}/confirm": {AP},
     "POST /api/v1/orders/{uid}/reject": {AP},
