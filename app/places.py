@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.errors import Fault, Unprocessable
@@ -65,7 +65,7 @@ def behind(
         return moment > place.moment
     if source > place.source:
         return moment >= place.moment
-    return or_(moment > place.moment, and_(moment == place.moment, row > place.row))
+    return tuple_(moment, row) > (place.moment, place.row)
 
 
 def merged(lists: Iterable[Iterable[Placed]], limit: int) -> Sequence[Placed]:

@@ -14,6 +14,7 @@ from app.errors import Fault, Forbidden, Unauthenticated, Unprocessable
 from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
+from app.orders import review_queue
 from app.orders.schemas import Moment
 from app.regime import ClockCode
 from app.settings import Settings
@@ -56,7 +57,9 @@ def read_name(
         return {**found, "isp": documents.at_isp(row.name, zones, answer, due_at)}
     if actor.role in READERS:
         pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)
-        return {**found, "reach": documents.reached(reach.reach(session, answer, at)), "applications": pending}
+        due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]
+        reached = documents.reached(reach.reach(session, answer, at))
+        return {**found, "reach": reached, "applications": pending, "reviews": due}
     return found
 
 

@@ -20,6 +20,8 @@ class EventType(StrEnum):
     ORDER_RETURN_NOTICED = "order.return_noticed"
     ORDER_RESUMED = "order.resumed"
     ORDER_END_PROPOSED = "order.end_proposed"
+    ORDER_REVIEWED = "order.reviewed"
+    ORDER_NOTED = "order.noted"
     CONDITION_CLAIMED = "condition.claimed"
     CONDITION_MET = "condition.met"
     CONDITION_REJECTED = "condition.rejected"

@@ -77,6 +77,8 @@ class Order(Base):
     it ends at `lapses_at`. `plan_seen` says whether whoever approved it named the hash of its plan.
     `published` says whether the newest release counts it as in force. `undoes_id` is the order whose lift a proposal
     would undo: both are the same legal order, so they share its number. `ended_by_id` is who decided the lift.
+    `review_at` is when the next review is due: moved on by a review, and brought forward (`stale_since`) by a note that
+    a name is no longer what was blocked.
     """
 
     __tablename__ = "orders"
@@ -118,6 +120,13 @@ class Order(Base):
             postgresql_where=text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
         ),
         Index("ix_orders_undoes_id", "undoes_id"),
+        Index(
+            "ix_orders_review_at",
+            "review_at",
+            "id",
+            sqlite_where=text("state IN ('scheduled','active','suspended')"),
+            postgresql_where=text("state IN ('scheduled','active','suspended')"),
+        ),
         Index("ix_orders_due_at", "due_at"),
         Index(
             "ix_orders_waiting",
@@ -180,6 +189,8 @@ class Order(Base):
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ground: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[dt.datetime | None]
+    review_at: Mapped[dt.datetime]
+    stale_since: Mapped[dt.datetime | None]
     published: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": False}  # noqa: RUF012 - SQLAlchemy reads a plain dict
@@ -333,6 +344,13 @@ class Review(Base):
             name="closed_by_a_decision",
         ),
         Index("ix_reviews_order_id", "order_id"),
+        Index(
+            "ix_reviews_open",
+            "opened_at",
+            "id",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
         Index("ix_reviews_condition_id", "condition_id"),
     )
 

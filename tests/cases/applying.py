@@ -16,8 +16,9 @@ def papers(*codes: str) -> list[Json]:
     return [{"code": code, "reference": f"file 7/{code}"} for code in codes]
 
 
-def an_application(*names: str, standing: str = "owner", **fields: object) -> Json:
-    """An application with all its papers; `fields` replace what is said here."""
+def an_application(*names: str, **fields: object) -> Json:
+    """An application with all the papers of its `standing` (owner); `fields` replace what is said here."""
+    standing = str(fields.pop("standing", "owner"))
     return {
         "applicant": {"standing": standing, "name": "Siti Example", "contact": "siti@mail.example"},
         "about": {"names": list(names)},
