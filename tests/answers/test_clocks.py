@@ -114,9 +114,9 @@ def test_pages_of_all_kinds_follow_each_other_without_gap_or_double(service: Ser
     assert len(clocks(service, "clock=order_decided")) == 3
 
 
-@pytest.mark.parametrize("cursor", ["x", "MTIz", "MS4yLi0z", "MS4yLjMuNA", "OTk5OTk5OTk5OTk5OTk5OTk5OTkuMC4w"])
-def test_what_is_no_cursor_of_the_list_is_refused(service: Service, cursor: str) -> None:
-    problem(service.get(f"clocks?cursor={cursor}"), 422, "body_invalid")
+def test_what_is_no_cursor_of_the_list_is_refused(service: Service) -> None:
+    for cursor in ["x", "MTIz", "MS4yLi0z", "MS4yLjMuNA", "OTk5OTk5OTk5OTk5OTk5OTk5OTkuMC4w"]:
+        problem(service.get(f"clocks?cursor={cursor}"), 422, "body_invalid")
 
 
 def with_(*path: str, value: object) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from sqlalchemy import select
 
 from app.journal.models import EventPersonal
@@ -38,14 +37,14 @@ def test_clerks_read_who_applied_and_auditors_do_not(service: Service) -> None:
     assert not any(text in json.dumps(service.read("applications", by="operator-1")) for text in APPLICANT)
 
 
-@pytest.mark.parametrize("by", ["isp-1", "platform-1", "admin-1", None])
-def test_an_application_does_not_make_a_name_look_different_to_outsiders(service: Service, by: str | None) -> None:
+def test_an_application_does_not_make_a_name_look_different_to_outsiders(service: Service) -> None:
     service.block("a.example")
-    before = service.read("names/a.example", by=by)
+    outsiders = ["isp-1", "platform-1", "admin-1", None]
+    before = [service.read("names/a.example", by=by) for by in outsiders]
 
     apply(service, "a.example")
 
-    assert service.read("names/a.example", by=by) == before
+    assert [service.read("names/a.example", by=by) for by in outsiders] == before
 
 
 def test_the_public_is_told_how_to_apply(service: Service) -> None:

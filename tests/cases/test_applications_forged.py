@@ -12,7 +12,7 @@ from tests.orders.test_races import Racers
 from tests.policy.scale import scaled
 from tests.service import HOST, Json, Service, problem
 
-RACES = 5
+RACES = 3
 
 DECIDE = (
     "UPDATE applications SET state = 'refused', reason_id = 'x', reason_en = 'x', closed_at = entered_at,"
@@ -84,26 +84,26 @@ def entered(service: Service) -> Json:
     return apply(service, about={"order": order["id"]})
 
 
-@pytest.mark.parametrize(
-    ("statement", "words"),
-    [
-        (DECIDE.format("approver-1"), "had a part"),
-        (DECIDE.format("approver-2"), "had a part"),
-        (DECIDE.format("auditor-1"), "an approver decides"),
-        (DECIDE.format("operator-2"), "an approver decides"),
-        ("UPDATE applications SET state = 'refused', closed_at = entered_at", "decided_by_somebody"),
-        ("UPDATE applications SET entered_by_id = entered_by_id + 1", "what was applied for stands"),
-        ("UPDATE applications SET state = 'incomplete'", "incomplete_stops_the_clock"),
-        ("DELETE FROM applications", "never deleted"),
-        ("DELETE FROM application_orders", "kept as it was"),
-        ("UPDATE application_orders SET order_id = order_id + 1", "kept as it was"),
-        ("DELETE FROM application_papers", "kept as it was"),
-    ],
-)
-def test_no_statement_goes_round_it(service: Service, entered: Json, statement: str, words: str) -> None:
+FORGERIES = [
+    (DECIDE.format("approver-1"), "had a part"),
+    (DECIDE.format("approver-2"), "had a part"),
+    (DECIDE.format("auditor-1"), "an approver decides"),
+    (DECIDE.format("operator-2"), "an approver decides"),
+    ("UPDATE applications SET state = 'refused', closed_at = entered_at", "decided_by_somebody"),
+    ("UPDATE applications SET entered_by_id = entered_by_id + 1", "what was applied for stands"),
+    ("UPDATE applications SET state = 'incomplete'", "incomplete_stops_the_clock"),
+    ("DELETE FROM applications", "never deleted"),
+    ("DELETE FROM application_orders", "kept as it was"),
+    ("UPDATE application_orders SET order_id = order_id + 1", "kept as it was"),
+    ("DELETE FROM application_papers", "kept as it was"),
+]
+
+
+def test_no_statement_goes_round_it(service: Service, entered: Json) -> None:
     assert entered["state"] == "received"
 
-    assert words in refused_by_the_database(service, statement)
+    for statement, words in FORGERIES:
+        assert words in refused_by_the_database(service, statement), statement
 
 
 def test_no_statement_grants_without_a_lift(service: Service) -> None:

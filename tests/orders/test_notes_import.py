@@ -49,25 +49,22 @@ def test_a_list_is_kept_once_however_often_it_is_given(service: Service, setting
     assert [event["type"] for event in service.events()].count("order.noted") == 1
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("a..b,gone,2026-11-01,x", "line 3 a..b: empty_label"),
-        ("a.example,elsewhere,2026-11-01,x", "line 3 a.example,elsewhere,2026-11-01,x: Input should be"),
-        ("a.example,gone,yesterday,x", "line 3"),
-        ("a.example,gone,2099-01-01,x", "seen_later"),
-        ("a.example,gone,2026-11-01", "csv_columns"),
-        ('a.example,gone,2026-11-01,"x', "csv_quotes"),
-    ],
-)
-def test_one_bad_line_and_none_is_kept(
-    service: Service, settings: Settings, tmp_path: Path, line: str, words: str
-) -> None:
+BAD = [
+    ("a..b,gone,2026-11-01,x", "line 3 a..b: empty_label"),
+    ("a.example,elsewhere,2026-11-01,x", "line 3 a.example,elsewhere,2026-11-01,x: Input should be"),
+    ("a.example,gone,yesterday,x", "line 3"),
+    ("a.example,gone,2099-01-01,x", "seen_later"),
+    ("a.example,gone,2026-11-01", "csv_columns"),
+    ('a.example,gone,2026-11-01,"x', "csv_quotes"),
+]
+
+
+def test_one_bad_line_and_none_is_kept(service: Service, settings: Settings, tmp_path: Path) -> None:
     service.block("a.example")
+    for line, words in BAD:
+        result = import_(service, settings, tmp_path, "a.example,gone,2026-11-01,x", line)
+        assert (result.exit_code, words in result.output) == (1, True), result.output
 
-    result = import_(service, settings, tmp_path, "a.example,gone,2026-11-01,x", line)
-
-    assert (result.exit_code, words in result.output) == (1, True), result.output
     assert service.read("notes")["items"] == []
 
 
