@@ -13,7 +13,7 @@ from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.errors import NotFound
-from app.orders import sops
+from app.orders import review_queue, sops
 from app.orders.documents import emergency_document
 from app.orders.models import Order
 from app.publication import export as exporting
@@ -88,7 +88,8 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
         if isp is None:
             reached = reach.reach(session, answer, past)
             pending = clocks.pending(session, settings().regime, answer, now=now if past is None else None)
-            found = {"reach": documents.reached(reached), "applications": pending}
+            due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]
+            found = {"reach": documents.reached(reached), "applications": pending, "reviews": due}
             lines = [*_lines(answer), *_reached(reached), *map(_applied, pending)]
         else:
             row = subscribers.by_name(session, isp)

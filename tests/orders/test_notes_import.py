@@ -81,6 +81,8 @@ def test_an_order_is_noted_queued_and_reviewed(service: Service, settings: Setti
     assert pulih(service, settings, "review", "note", "a.example", *seen).output == "a.example: noted, 1 orders\n"
     (item,) = json.loads(pulih(service, settings, "review", "queue", "--kind", "stale").output)
     assert item["order"]["number"] == "EX-1"
+    (told,) = json.loads(pulih(service, settings, "explain", "a.example", "--json").output)["reviews"]
+    assert (told["overdue"], told["stale_since"] is None) == (True, False)
 
     keep = ("review", "order", "EX-1", "--outcome", "keep", "--reason", "checked")
     assert pulih(service, settings, *keep, by="approver-1").exit_code == 1
