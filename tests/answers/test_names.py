@@ -49,6 +49,7 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
         "lifted": [],
         "reach": None,
         "applications": [],
+        "reviews": [{"order_id": order["id"], "due_at": "2027-11-01T00:00:00Z", "overdue": False, "stale_since": None}],
     }
 
 
