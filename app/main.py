@@ -19,11 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import garbage, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
+from app.audit.router import router as audit_router
 from app.auth.access import Everybody, check_declared
 from app.cases.router import router as applications_router
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
+from app.journal import signing
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
 from app.orders import categories, guarding, imports_staging
@@ -32,6 +34,7 @@ from app.orders.imports_router import router as imports_router
 from app.orders.lifts_router import router as lifts_router
 from app.orders.reviews_router import router as reviews_router
 from app.orders.router import router as orders_router
+from app.orders.sops_router import router as sops_router
 from app.publication import forecast, stops, zones
 from app.publication.loop import Publishing
 from app.publication.marks import Marks
@@ -65,9 +68,11 @@ ROUTERS = (
     lifts_router,
     conditions_router,
     reviews_router,
+    sops_router,
     imports_router,
     applications_router,
     answers_router,
+    audit_router,
     subscribers_router,
     stops_router,
     metrics_router,
@@ -246,6 +251,8 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
+    schema.check(database)
+    signing.start(database, settings, utc_now)
     app = create_app(settings, database, with_publisher=with_publisher)
     config = uvicorn.Config(
         app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False

@@ -5,6 +5,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from dns.exception import DNSException
 from pydantic import Field, ValidationInfo, field_validator
@@ -92,6 +93,14 @@ class Settings(BaseSettings):
         default=None,
         description="file that seals TSIG secrets (default: DATA_DIR/secret.key, made at first start)",
     )
+    log_key_file: Path | None = Field(
+        default=None,
+        description="file that signs the journal and exports (default: DATA_DIR/log.key, made at first start)",
+    )
+    log_origin: str = Field(
+        default="",
+        description="name of the journal in its checkpoints, for ever (default: host of PUBLIC_URL, and /pulih)",
+    )
     public_url: str = Field(default="http://127.0.0.1:8000", description="address by which people reach the service")
     regime_file: Path | None = Field(
         default=None, description="file with the law's clocks and papers (default: Indonesian rules, which ship)"
@@ -140,6 +149,13 @@ class Settings(BaseSettings):
     def _an_endpoint(cls, text: str, info: ValidationInfo) -> str:
         if text or info.field_name != "dns_public":
             parse_endpoint(text)
+        return text
+
+    @field_validator("log_origin")
+    @classmethod
+    def _an_origin(cls, text: str) -> str:
+        if re.search(r"[\s+\x00-\x1f]", text):
+            raise SettingInvalid(f"log_origin {text!r} has white space or a plus sign in it")
         return text
 
     @field_validator("rebase_at")
@@ -240,6 +256,15 @@ class Settings(BaseSettings):
     @property
     def secret_key_path(self) -> Path:
         return self.secret_key_file or self.data_dir / "secret.key"
+
+    @property
+    def log_key_path(self) -> Path:
+        return self.log_key_file or self.data_dir / "log.key"
+
+    @property
+    def first_origin(self) -> str:
+        """The name that a new journal gets; it keeps it whatever is set later."""
+        return self.log_origin or f"{urlsplit(self.public_url).hostname or 'localhost'}/pulih"
 
 
 def parse_endpoint(text: str) -> Endpoint:

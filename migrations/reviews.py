@@ -107,6 +107,7 @@ def create_tables() -> None:
     op.create_index("ix_target_notes_order_id_id", "target_notes", ["order_id", "id"], unique=False)
     for name, table, columns, where in (
         ("ix_orders_review_at", "orders", ["review_at", "id"], "state IN ('scheduled','active','suspended')"),
+        ("ix_orders_waiting", "orders", ["proposed_at", "id"], "state = 'proposed'"),
         ("ix_reviews_open", "reviews", ["opened_at", "id"], "closed_at IS NULL"),
     ):
         condition = sa.text(where)

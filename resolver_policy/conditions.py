@@ -4,6 +4,7 @@ A tree is a leaf, or an `all_of` or `any_of` of trees. Only gating leaves count;
 refused wherever it could appear, since "all of nothing" would lift a block at once.
 """
 
+import datetime as dt
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ LONGEST_TEXT = 2000
 OPERATORS = ("all_of", "any_of")
 PARTIES = ("platform", "ministry")
 KINDS = ("one_off", "continuing")
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
+"""Of a due date: far enough from either end of the calendar that no time zone leaves it."""
 
 _CODE = re.compile(r"[a-z0-9_]{1,64}").fullmatch
 _NOT_ONE_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -48,13 +51,14 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One condition. It counts for the lift only if it is gating."""
+    """One condition. It counts for the lift only if it is gating; `due_at` is told, and blocks or lifts nothing."""
 
     code: str
     text: Text
     responsible_party: str
     gating: bool
     kind: str
+    due_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,11 @@ def parse(value: object) -> Tree:
     NoGatingCondition when nothing in it gates.
     """
     tree = _parse(value, "", 1)
-    leaves = [row.node for row in flatten(tree) if isinstance(row.node, Leaf)]
-    if len(leaves) > MOST_LEAVES:
-        _refuse("", "too_many", f"{len(leaves)} conditions, {MOST_LEAVES} are allowed")
+    found = leaves(tree)
+    if len(found) > MOST_LEAVES:
+        _refuse("", "too_many", f"{len(found)} conditions, {MOST_LEAVES} are allowed")
     seen: set[str] = set()
-    for leaf in leaves:
+    for leaf in found:
         if leaf.code in seen:
             _refuse("", "code_twice", f"the code {leaf.code} stands twice", leaf.code)
         seen.add(leaf.code)
@@ -144,6 +148,7 @@ def _parse_leaf(value: Mapping[object, object], pointer: str) -> Leaf:
     code, text, party, gating, kind = (
         fields.pop(name) for name in ("code", "text", "responsible_party", "gating", "kind")
     )
+    due_at = _parse_moment(fields.pop("due_at", None), f"{pointer}/due_at")
     if fields:
         _refuse(pointer, "field_unknown", "has a field that no condition has", next(iter(fields)))
     if not isinstance(code, str) or not _CODE(code):
@@ -156,6 +161,7 @@ def _parse_leaf(value: Mapping[object, object], pointer: str) -> Leaf:
         _one_of(PARTIES, party, f"{pointer}/responsible_party"),
         gating,
         _one_of(KINDS, kind, f"{pointer}/kind"),
+        due_at,
     )
     if gating and not gates(leaf):
         _refuse(f"{pointer}/gating", "never_gates", "what the ministry does, or goes on for ever, never gates")
@@ -166,6 +172,18 @@ def _one_of(allowed: Sequence[str], value: object, pointer: str) -> str:
     if not isinstance(value, str) or value not in allowed:
         _refuse(pointer, "choice", f"is none of {', '.join(allowed)}", value)
     return value
+
+
+def _parse_moment(value: object, pointer: str) -> dt.datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        _refuse(pointer, "moment", "is no moment with a time zone (RFC 3339)", value)
+    return moment.astimezone(dt.UTC)
 
 
 def _parse_text(value: object, pointer: str) -> Text:
@@ -199,6 +217,11 @@ def flatten(tree: Tree) -> tuple[Row, ...]:
     rows: list[Row] = []
     _flatten(tree, None, rows)
     return tuple(rows)
+
+
+def leaves(tree: Tree) -> tuple[Leaf, ...]:
+    """The conditions of a tree, in its order."""
+    return tuple(row.node for row in flatten(tree) if isinstance(row.node, Leaf))
 
 
 def _flatten(tree: Tree, parent: int | None, rows: list[Row]) -> None:
@@ -242,19 +265,38 @@ def prune(tree: Tree) -> Tree | None:
 def judge(tree: Tree, states: Mapping[str, str]) -> Verdict:
     """Say whether the gating conditions are satisfied. KeyError for a code without a state, ValueError for an
     unknown state; a tree in which nothing gates is never satisfied (NoGatingCondition)."""
+    left = unmet(tree, states)
+    if left is not None:
+        return Verdict(satisfied=False, because=(), left=tuple(leaf.code for leaf in leaves(left)))
+    return Verdict(satisfied=True, because=_satisfying(tree, states), left=())
+
+
+def unmet(tree: Tree, states: Mapping[str, str]) -> Tree | None:
+    """The part of a tree that is still to be satisfied, None once it is; a combinator of one is that one.
+
+    Raises as `judge` does.
+    """
     pruned = prune(tree)
     if pruned is None:
         raise NoGatingCondition("no condition of the tree gates", rule="no_gating")
-    verdict = _judge(pruned, states)
-    return verdict if verdict.satisfied else Verdict(satisfied=False, because=(), left=verdict.left)
+    return _unmet(pruned, states)
 
 
-def _judge(tree: Tree, states: Mapping[str, str]) -> Verdict:
+def _unmet(tree: Tree, states: Mapping[str, str]) -> Tree | None:
     if isinstance(tree, Leaf):
-        done = State(states[tree.code]) in SATISFIED
-        return Verdict(done, (tree.code,) if done else (), () if done else (tree.code,))
-    parts = [_judge(member, states) for member in tree.members]
-    satisfied = (all if tree.op == "all_of" else any)(part.satisfied for part in parts)
-    because = tuple(code for part in parts if part.satisfied for code in part.because)
-    left = () if satisfied else tuple(code for part in parts for code in part.left)
-    return Verdict(satisfied, because, left)
+        return None if State(states[tree.code]) in SATISFIED else tree
+    members = [_unmet(member, states) for member in tree.members]
+    left = tuple(member for member in members if member is not None)
+    if not left or (tree.op == "any_of" and len(left) < len(members)):
+        return None
+    return left[0] if len(left) == 1 else Group(tree.op, left)
+
+
+def _satisfying(tree: Tree, states: Mapping[str, str]) -> tuple[str, ...]:
+    """The codes that satisfy a tree, by every way in which it is satisfied."""
+    pruned = prune(tree)
+    if pruned is None or _unmet(pruned, states) is not None:
+        return ()
+    if isinstance(pruned, Leaf):
+        return (pruned.code,)
+    return tuple(code for member in pruned.members for code in _satisfying(member, states))

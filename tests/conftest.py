@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +99,15 @@ def service(
     application: Application, template: Template, settings: Settings, database: Database, clock: FrozenClock
 ) -> Iterator[Service]:
     """The service over HTTP, on this test's own database; what is due is done when a test says `publish`."""
+    with installed(application, template, settings, database, clock) as service:
+        yield service
+
+
+@contextmanager
+def installed(
+    application: Application, template: Template, settings: Settings, database: Database, clock: FrozenClock
+) -> Iterator[Service]:
+    """The service over HTTP on a database."""
     state = application.app.state
     state.settings, state.database, state.clock = settings, database, clock
     state.idempotency_in_flight = set()

@@ -72,8 +72,10 @@ def refuse(database: Database, act: str, table: str, condition: str = "1 = 1") -
 
 def allow(database: Database, table: str, refusal: str = "planted") -> None:
     """Take a planted fault away, or a refusal of the migrations."""
-    where = "" if KIND == "sqlite" else f" ON {table}"
-    run(database, f"DROP TRIGGER refuse_{refusal}{where}")
+    if KIND == "sqlite":
+        run(database, f"DROP TRIGGER refuse_{refusal}")
+    else:
+        run(database, f"DROP TRIGGER refuse_{refusal} ON {table}; DROP FUNCTION refuse_{refusal}")
 
 
 def run(database: Database, statement: str) -> None:

@@ -375,7 +375,11 @@ ACTS: dict[str, Json] = {
     "undo": {"reason": "x", "review_due_at": "2027-01-01T00:00:00Z"},
 }
 MARKS: dict[str, Json] = {
-    "claim": {"evidence": {"text": "x", "file": {"name": "y", "content": "eA=="}}},
+    "claim": {
+        "evidence": {"text": "x", "file": {"name": "y", "content": "eA=="}},
+        "delegate": {"name": "x", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2027-01-01T00:00:00Z"},
+    },
+    "evidence": {"evidence": {"text": "x", "file": {"name": "y", "content": "eA=="}}},
     "verify": {"reason": "x"},
     "reject": {"reason": "x"},
     "waive": {"reason": "x", "authority": "y"},

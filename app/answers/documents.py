@@ -2,11 +2,14 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from app.answers.names import Answer, Holder, Suspended
 from app.answers.reach import AtIsp, Reach
+from app.answers.said import Said
 from app.orders import targets
+from app.orders.condition_documents import codes_document
 from app.orders.documents import emergency_document
 from app.orders.models import ConditionRow, OrderKind
 from resolver_policy import names
@@ -28,6 +31,7 @@ def whole(answer: Answer) -> dict[str, Any]:
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
+                "waived": lifted.waived,
             }
             for lifted in answer.lifted
         ],
@@ -52,6 +56,7 @@ def redacted(answer: Answer, apply: dict[str, Any]) -> dict[str, Any]:
                 "at": lifted.at,
                 "ground": lifted.ground,
                 "commitments": lifted.commitments,
+                "waived": lifted.waived,
             }
             for lifted in answer.lifted
         ],
@@ -59,8 +64,11 @@ def redacted(answer: Answer, apply: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def at_isp(name: str, found: Sequence[AtIsp], answer: Answer, due_at: dt.datetime | None) -> dict[str, Any]:
-    """Whether one ISP has what holds, zone by zone; `due_at` is when the law wants it to, `overdue` that it has not.
+def at_isp(
+    name: str, found: Sequence[AtIsp], answer: Answer, due_at: dt.datetime | None, said: Said | None
+) -> dict[str, Any]:
+    """Whether one ISP has what holds, zone by zone, and what it said itself of a replayed act; `due_at` is when the law
+    wants it to, `overdue` that it has not.
 
     What was decided and is not published yet nobody owes.
     """
@@ -69,7 +77,7 @@ def at_isp(name: str, found: Sequence[AtIsp], answer: Answer, due_at: dt.datetim
         {**_zone(each), "overdue": late and each.published == answer.blocked and each.in_effect is not True}
         for each in found
     ]
-    return {"name": name, "due_at": due_at, "zones": zones}
+    return {"name": name, "due_at": due_at, "zones": zones, "said": None if said is None else asdict(said)}
 
 
 def reached(reach: Reach | None) -> dict[str, Any] | None:
@@ -130,6 +138,8 @@ def _holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
         "category": order.category,
         "authority": order.authority,
         "conditions_left": [row.code for row in holder.left],
+        "conditions_left_tree": codes_document(holder.unmet),
+        "conditions_overdue": [row.code for row in holder.left if _is_past(row, at)],
         "lift_planned": holder.lift_planned,
     }
 
@@ -144,10 +154,16 @@ def _public_holder(holder: Holder, at: dt.datetime) -> dict[str, Any]:
         "target": names.from_key(holder.target.key),
         "since": holder.since,
         "reason": {"id": order.reason_id, "en": order.reason_en},
-        "conditions_left": [_public_condition(row) for row in holder.left],
+        "conditions_left": [_public_condition(row, at) for row in holder.left],
+        "conditions_left_tree": codes_document(holder.unmet),
         "lift_planned": holder.lift_planned,
     }
 
 
-def _public_condition(row: ConditionRow) -> dict[str, Any]:
-    return {"code": row.code, "text": {"id": row.text_id, "en": row.text_en}}
+def _public_condition(row: ConditionRow, at: dt.datetime) -> dict[str, Any]:
+    text = {"id": row.text_id, "en": row.text_en}
+    return {"code": row.code, "text": text, "due_at": row.due_at, "overdue": _is_past(row, at)}
+
+
+def _is_past(row: ConditionRow, at: dt.datetime) -> bool:
+    return row.due_at is not None and row.due_at <= at

@@ -16,7 +16,7 @@ from app.orders import targets, trees
 from app.orders.models import ConditionRow, Ground, InForce, Order, OrderKind, OrderState, TargetRow
 from app.orders.targets import Held
 from resolver_policy import conditions, names
-from resolver_policy.conditions import State
+from resolver_policy.conditions import State, Tree
 from resolver_policy.targets import Decision
 
 MARKS = (
@@ -40,6 +40,7 @@ class Holder:
     target: TargetRow
     since: dt.datetime
     left: tuple[ConditionRow, ...]
+    unmet: Tree | None
     lift_planned: dict[str, Any] | None
 
 
@@ -51,6 +52,7 @@ class Lifted:
     at: dt.datetime
     ground: str
     commitments: tuple[dict[str, Any], ...]
+    waived: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +110,19 @@ def _holder(session: Session, held: Held, at: dt.datetime) -> Holder:
     events = journal.of_orders(session, [order.id], until=at)
     since = select(InForce.began_at).where(InForce.order_id == order.id, InForce.began_at <= at)
     began_at = session.scalars(since.order_by(InForce.began_at.desc()).limit(1)).one()
-    return Holder(order, held.target, began_at, _left(session, order, events), _lift_planned(events))
+    left, unmet = _left(session, order, events)
+    return Holder(order, held.target, began_at, left, unmet, _lift_planned(events))
 
 
-def _left(session: Session, order: Order, events: Sequence[Event]) -> tuple[ConditionRow, ...]:
-    """The conditions that were still to be met, by the marks recorded up to then."""
+def _left(session: Session, order: Order, events: Sequence[Event]) -> tuple[tuple[ConditionRow, ...], Tree | None]:
+    """The conditions that were still to be met, by the marks recorded up to then; and the tree in which they stand."""
     rows = trees.rows_of(session, order.id)
     if not rows:
-        return ()
+        return (), None
     states = {row.code: str(State.PENDING) for row in rows if row.code is not None} | _marked(events)
-    left = conditions.judge(trees.tree_of(rows), states).left
-    return tuple(row for row in rows if row.code in left)
+    tree = trees.tree_of(rows)
+    left = conditions.judge(tree, states).left
+    return tuple(row for row in rows if row.code in left), conditions.unmet(tree, states)
 
 
 def _lift_planned(events: Sequence[Event]) -> dict[str, Any] | None:
@@ -187,15 +191,22 @@ def _suspended(order: Order, since: dt.datetime, events: Sequence[Event]) -> Sus
 
 def _lifted(order: Order, target: TargetRow, at: dt.datetime, events: Sequence[Event]) -> Lifted:
     ground = _ground(events, order, target)
+    waived = tuple(_waived(events)) if ground == Ground.CONDITIONS_MET else ()
     dates = [json.loads(event.body)["facts"] for event in events if event.type == EventType.CONDITION_COMMITTED]
     if ground != Ground.SOLUTION_INDICATED or order.ended_at != at:
-        return Lifted(order, at, ground, ())
+        return Lifted(order, at, ground, (), waived)
     states = _marked(events)
     latest = {facts["code"]: facts["due_at"] for facts in dates}
     commitments = (
         {"code": code, "due_at": due_at, "state": states.get(code, State.PENDING)} for code, due_at in latest.items()
     )
     return Lifted(order, at, ground, tuple(commitments))
+
+
+def _waived(events: Sequence[Event]) -> Sequence[str]:
+    """Conditions that were set aside among those that satisfied the tree of an order: they were not met."""
+    ended = [json.loads(event.body)["facts"] for event in events if event.type == EventType.ORDER_ENDED]
+    return ended[-1].get("waived", ()) if ended else ()
 
 
 def _ground(events: Sequence[Event], order: Order, target: TargetRow) -> str:

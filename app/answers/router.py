@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import clocks, documents, reach
+from app.answers import clocks, documents, reach, said
 from app.answers.clocks import Clocks
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
@@ -53,8 +53,8 @@ def read_name(
         row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
         changed_at = reach.changed_at(session, answer, at)
         due_at = None if changed_at is None else changed_at + settings.overdue
-        zones = reach.at_isp(session, answer, row, at)
-        return {**found, "isp": documents.at_isp(row.name, zones, answer, due_at)}
+        there, told = reach.at_isp(session, answer, row, at), said.of(session, answer, row.name)
+        return {**found, "isp": documents.at_isp(row.name, there, answer, due_at, told)}
     if actor.role in READERS:
         pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)
         due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]

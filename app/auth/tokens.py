@@ -14,6 +14,7 @@ from app.errors import Conflict, NotFound, Unauthenticated, Unprocessable
 from app.journal.actor import Actor, Role
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
+from app.journal.moment import settled
 
 PREFIX = "pulih_"
 """Lets a scanner find a token that leaked into a file."""
@@ -61,7 +62,8 @@ def revoke(session: Session, actor: Actor, *, token_id: int, now: dt.datetime) -
 
 
 def authenticate(session: Session, text: str, *, now: dt.datetime, address: str | None = None) -> Actor:
-    """Who holds this token; raises Unauthenticated where it is unknown, revoked or expired."""
+    """Who holds this token; raises Unauthenticated where it is unknown, revoked or expired (also by a
+    clock that was set back since)."""
     query = select(Token, Principal).join(Principal, Principal.id == Token.principal_id)
     row = session.execute(query.where(Token.digest == digest(text))).one_or_none()
     if row is None:
@@ -69,7 +71,7 @@ def authenticate(session: Session, text: str, *, now: dt.datetime, address: str 
     token, principal = row
     if token.revoked_at is not None:
         raise Unauthenticated("the token has been revoked")
-    if token.expires_at is not None and token.expires_at <= now:
+    if token.expires_at is not None and token.expires_at <= settled(session, now):
         raise Unauthenticated("the token has expired")
     return Actor(principal.name, principal.role, principal.id, token.id, address)
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "subscriber": "subscribers",
     "import": "imports",
     "order": "lifts",
+    "condition": "conditions",
     "undo": "undo",
     "review": "reviews",
     "application": "applications",
@@ -25,7 +26,7 @@ COMMANDS = {
     "explain": "zones",
     "guard": "guard",
     "rebase": "rebase",
-    "sop": "zones",
+    "sop": "sops",
     "audit": "audit",
 }
 """Each command, and the module here that has it."""

@@ -171,7 +171,7 @@ def reader(session: Session, token_file: Path | None) -> Actor:
 
 
 def allowed(session: Session, token_file: Path | None, roles: tuple[Role, ...]) -> Actor:
-    """Whoever acts, where they have one of these roles; raises Forbidden for another."""
+    """The principal whose token was given; raises Forbidden for another role."""
     actor = acting(session, token_file, utc_now())
     if actor.role not in roles:
         raise Forbidden(f"this is for {', '.join(roles)}; {actor.name} is {actor.role}")

@@ -10,7 +10,7 @@ from app.subscribers import sample as isps
 
 
 @click.command()
-@click.argument("case", type=click.Choice(CASES))
+@click.argument("codes", metavar="CASE...", type=click.Choice(CASES), nargs=-1, required=True)
 @click.option(
     "--until",
     type=click.Choice([str(stage) for stage in Stage]),
@@ -19,7 +19,7 @@ from app.subscribers import sample as isps
     help="How far to replay it.",
 )
 @click.option("--if-empty", is_flag=True, help="Leave a database that holds orders alone, and end well.")
-def sample(case: str, until: str, *, if_empty: bool) -> None:
+def sample(codes: tuple[str, ...], until: str, *, if_empty: bool) -> None:
     """Load a past case with the dates it had, into a database that holds no order.
 
     It is flagged as sample in every answer, and a database that holds it serves this machine only.
@@ -27,6 +27,7 @@ def sample(case: str, until: str, *, if_empty: bool) -> None:
     \b
     pulih sample telegram-2017                   the whole case: blocked, then lifted
     pulih sample telegram-2017 --until blocked   as it stood after the block
+    pulih sample telegram-2017 ways-out          beside it, a fictional case by every other way out
     """
     chosen = settings()
     with open_database().write() as session:
@@ -37,10 +38,11 @@ def sample(case: str, until: str, *, if_empty: bool) -> None:
         count = cases.load(
             session,
             host_actor(),
-            cases.read(case),
+            [cases.read(code) for code in dict.fromkeys(codes)],
             Stage(until),
             utc_now(),
             guard=guarding.load(chosen.zone_settings),
             acts=isps.acts([zone.name for zone in chosen.zone_settings]),
         )
-    click.echo(f"The sample case {case} is loaded up to {until}: {count} acts, each at the moment it had.")
+    told = " and ".join(dict.fromkeys(codes))
+    click.echo(f"The sample case {told} is loaded up to {until}: {count} acts, each at the moment it had.")

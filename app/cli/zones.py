@@ -1,4 +1,4 @@
-"""`pulih export`, `pulih zone`, `pulih explain`, `pulih sop`."""
+"""`pulih export`, `pulih zone`, `pulih explain`."""
 
 import datetime as dt
 import textwrap
@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
-from app.answers import clocks, documents, reach
+from app.answers import clocks, documents, reach, said
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
+from app.answers.said import Said
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
-from app.errors import NotFound
-from app.orders import review_queue, sops
+from app.journal import signing
+from app.orders import review_queue
+from app.orders.condition_documents import codes_text
 from app.orders.documents import emergency_document
-from app.orders.models import Order
+from app.orders.models import ConditionRow, Order
 from app.publication import export as exporting
-from app.publication import zones
+from app.publication import export_file, zones
 from app.subscribers import queries as subscribers
 from resolver_policy import formats, wire
 
@@ -40,12 +42,16 @@ FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
 def export(zone_name: str, format_name: str, output: Path | None) -> None:
     """Write a zone as it now stands: the same octets as the HTTP export.
 
-    A format that cannot say all that a zone says blocks less, never more.
+    A format that cannot say all that a zone says blocks less, never more. With -o, its signature (Ed25519) goes into
+    FILE.sig, where this host has the journal's key.
     """
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)
         found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa)
+        signer = signing.held(session, chosen.log_key_path)
+        if output is not None and signer is not None:
+            output.with_name(f"{output.name}.sig").write_bytes(export_file.signed(found.path, signer))
     with (
         found.path.open("rb") as source,
         click.open_file(str(output or "-"), "wb", atomic=output is not None) as target,
@@ -96,8 +102,9 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
             zones_there = reach.at_isp(session, answer, row, past)
             changed_at = reach.changed_at(session, answer, past)
             due_at = None if changed_at is None else changed_at + settings().overdue
-            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at)}
-            lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there)]
+            told = said.of(session, answer, row.name)
+            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at, told)}
+            lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]
         if as_json:
             print_json({**documents.whole(answer), **found})
         else:
@@ -107,31 +114,8 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
 def _applied(pending: dict[str, Any]) -> str:
     clock = pending["clock"]
     until = "" if clock is None or clock["due_at_local"] is None else f", to be decided by {clock['due_at_local']}"
-    return f"  {pending['kind']} {pending['id']} is pending{until}" + (
-        ", overdue" if clock and clock["overdue"] else ""
-    )
-
-
-@click.group()
-def sop() -> None:
-    """SOP templates: the conditions under which blocks are lifted."""
-
-
-@sop.command("list")
-def list_sops() -> None:
-    """Every template and version."""
-    for each in sops.SOPS:
-        click.echo(f"{each.code:<20} {each.version:>3}  {each.title['en']} / {each.title['id']}")
-
-
-@sop.command("show")
-@click.argument("code")
-def show_sop(code: str) -> None:
-    """One template, as JSON."""
-    versions = [each for each in sops.SOPS if each.code == code]
-    if not versions:
-        raise NotFound(f"there is no SOP {code[:64]}")
-    print_json([{"code": s.code, "version": s.version, "title": s.title, "conditions": s.conditions} for s in versions])
+    late = ", overdue" if clock is not None and clock["overdue"] else ""
+    return f"  {pending['kind']} {pending['id']} is pending{until}{late}"
 
 
 def _moment(text: str) -> dt.datetime:
@@ -153,7 +137,9 @@ def _lines(answer: Answer) -> list[str]:
         lines += _emergency(order, answer.at)
         lines.append(f"    reason: {order.reason_en}")
         if holder.left:
-            lines.append("    to be met: " + ", ".join(str(row.code) for row in holder.left))
+            lines.append(f"    to be met: {codes_text(holder.unmet)}")
+            dated = [row for row in holder.left if row.due_at is not None]
+            lines += [f"      {row.code} by {row.due_at:%Y-%m-%d %H:%M %Z}{_late(row, answer.at)}" for row in dated]
         if holder.lift_planned is not None:
             lines.append(f"    lift planned: {holder.lift_planned['at'] or 'moment not chosen yet'}")
     lines += [f"  kept open by {_called(holder.order)}" for holder in answer.exceptions]
@@ -164,6 +150,8 @@ def _lines(answer: Answer) -> list[str]:
         )
     for gone in answer.lifted:
         lines.append(f"  lifted {gone.at:%Y-%m-%d %H:%M %Z}: {gone.ground} ({_called(gone.order)})")
+        if gone.waived:
+            lines.append(f"    waived, not met: {', '.join(gone.waived)}")
     return lines
 
 
@@ -193,6 +181,16 @@ def _there(isp: str, one: AtIsp) -> str:
     )
 
 
+def _said(isp: str, said: Said | None) -> list[str]:
+    """What an ISP of a replayed case said of the act itself."""
+    if said is None:
+        return []
+    left = f", {said.names_pending} names left, {'this one too' if said.pending else 'not this one'}"
+    due = "" if said.due_at is None else f", due {said.due_at:%Y-%m-%d %H:%M %Z}"
+    late = ", OVERDUE" if said.overdue else ""
+    return [f"  {isp} said {said.phase} at {said.at:%Y-%m-%d %H:%M %Z}{left if said.names_pending else ''}{due}{late}"]
+
+
 def _emergency(order: Order, at: dt.datetime) -> list[str]:
     emergency = emergency_document(order, at)
     if emergency is None:
@@ -202,6 +200,10 @@ def _emergency(order: Order, at: dt.datetime) -> list[str]:
     return [f"    EMERGENCY ORDER, {until}"]
 
 
+def _late(row: ConditionRow, at: dt.datetime) -> str:
+    return ", overdue" if row.due_at is not None and row.due_at <= at else ""
+
+
 def _called(order: Order) -> str:
     number = order.number or "an order without a number"
-    return f"{number}, a sample replayed from news reports" if order.sample else number
+    return f"{number}, a sample" if order.sample else number

@@ -11,6 +11,7 @@ import rfc8785
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from app.journal import tree
 from app.journal.actor import Actor
 from app.journal.events import EventType
 from app.journal.models import Event, EventPersonal, JournalHead
@@ -43,6 +44,7 @@ def append(session: Session, actor: Actor, entry: Entry, now: dt.datetime) -> in
     salted = {name: (secrets.token_bytes(16), text) for name, text in sorted(personal.items())}
     occurred_at = entry.occurred_at or now
     body = canonical_body(seq, actor, entry, now, salted)
+    leaf = leaf_hash(body)
     session.add(
         Event(
             seq=seq,
@@ -54,10 +56,11 @@ def append(session: Session, actor: Actor, entry: Entry, now: dt.datetime) -> in
             principal_id=actor.principal_id,
             order_id=entry.order_id,
             body=body.decode(),
-            leaf=leaf_hash(body),
+            leaf=leaf,
         )
     )
     session.flush()
+    tree.grow(session, seq, leaf)
     session.add_all(EventPersonal(seq=seq, field=name, salt=salt, text=text) for name, (salt, text) in salted.items())
     return seq
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -47,3 +47,25 @@ class EventPersonal(Base):
     field: Mapped[str] = mapped_column(Text, primary_key=True)
     salt: Mapped[bytes] = mapped_column(LargeBinary(16))
     text: Mapped[str | None] = mapped_column(Text)
+
+
+class TreeNode(Base):
+    """A perfect subtree over events (`app.journal.merkle.Node`), written with the event that completes it; those of one
+    event (level 0) are `Event.leaf`."""
+
+    __tablename__ = "tree_nodes"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class LogKey(Base):
+    """A key that signs for the journal, from the event on that says so; its private half lies outside the database."""
+
+    __tablename__ = "log_keys"
+
+    seq: Mapped[int] = mapped_column(ForeignKey("events.seq"), primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text)
+    public: Mapped[bytes] = mapped_column(LargeBinary(32))

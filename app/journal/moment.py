@@ -15,6 +15,10 @@ def moment(session: Session, clock: Clock) -> dt.datetime:
     A time taken before the lock may be long past when the act is recorded: a question about the moments between
     would then get two answers. A clock that was set back does not put acts out of order either.
     """
-    last = session.scalar(select(Event.recorded_at).order_by(Event.seq.desc()).limit(1))
-    now = clock()
+    return settled(session, clock())
+
+
+def settled(session: Session, now: dt.datetime) -> dt.datetime:
+    """A moment, and at least the last recorded one."""
+    last = session.scalar(select(Event.recorded_at).order_by(Event.recorded_at.desc()).limit(1))
     return now if last is None else max(now, last)

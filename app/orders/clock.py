@@ -1,9 +1,10 @@
 """Acts that fall due, also those that fell due while nothing ran: orders that begin, planned lifts, expiries, lapses,
-returns of suspended blocks, commitments that were not kept."""
+returns of suspended blocks, commitments that were not kept, delegations that end."""
 
 import datetime as dt
 import logging
 
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -13,7 +14,7 @@ from app.journal.actor import CLOCK
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.moment import moment
-from app.orders import commitments, states, suspend
+from app.orders import commitments, delegations, states, suspend
 from app.orders.models import Ground, Order, OrderState
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,27 @@ def act(session: Session, order: Order, now: dt.datetime) -> bool:
 
 
 def run_due(session: Session, clock: Clock) -> int:
-    """Do everything that is due, and say how many acts that was; one that fails keeps no other waiting."""
+    """Do everything that is due, and say how many acts that was; one that fails keeps no other waiting.
+
+    What is due says the clock, also one that was set back; what is done is recorded after all that is recorded.
+    """
     now = moment(session, clock)
     acts = 0
-    for order_id in states.due_orders(session, now):
+    for order_id in states.due_orders(session, clock()):
         try:
             with session.begin_nested():
                 acts += act(session, session.get_one(Order, order_id, with_for_update=True), now)
         except (AppError, SQLAlchemyError):
             log.exception("an act that is due on order %d failed", order_id)
+    for order_id in delegations.due(session, now):
+        acts += delegations.run_out(session, session.get_one(Order, order_id, with_for_update=True), now)
     return acts
+
+
+def next_at(session: Session) -> dt.datetime | None:
+    """When the clock must act next; None where nothing is to come."""
+    moments = (session.scalar(select(func.min(Order.due_at))), delegations.next_at(session))
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _due_ending(order: Order, now: dt.datetime) -> tuple[Ground, dt.datetime] | None:

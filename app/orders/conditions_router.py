@@ -9,8 +9,9 @@ from app.auth.idempotency import IdempotentRoute
 from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import commitments, documents, marks, queries
-from app.orders.schemas import Claim, Commit, Mark, Waive
+from app.orders import commitments, evidence, marks, media, queries
+from app.orders import condition_documents as documents
+from app.orders.schemas import AddEvidence, Claim, Commit, Mark, Waive
 
 router = APIRouter(prefix="/api/v1/conditions", tags=["conditions"], route_class=IdempotentRoute)
 
@@ -27,18 +28,23 @@ def list_conditions(
     now: NowDep,
     *,
     order: Annotated[str | None, Query(max_length=60)] = None,
-    overdue: Annotated[bool, Query(description="only commitments that were not kept by their date")] = False,
+    overdue: Annotated[
+        bool, Query(description="only those whose date has passed: their own, or that of a commitment")
+    ] = False,
 ) -> dict[str, Any]:
     overdue_at = now if overdue else None
     found = queries.conditions(
         session, actor, order_uid=order, overdue_at=overdue_at, after=page.after, limit=page.limit + 1
     )
-    return page.answer([documents.marked_document(session, row) for row in found], [row.id for row in found])
+    return page.answer(
+        [documents.marked_document(session, actor, row, now) for row in found], [row.id for row in found]
+    )
 
 
 @router.get("/{uid}", summary="Read a condition; ETag is its version")
-def read_condition(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
-    return documents.marked_document(session, tagged(queries.condition_by_uid(session, actor, uid), response))
+def read_condition(uid: str, actor: Reader, session: SessionDep, now: NowDep, response: Response) -> dict[str, Any]:
+    row = queries.condition_by_uid(session, actor, uid)
+    return documents.marked_document(session, actor, tagged(row, response), now)
 
 
 @router.post("/{uid}/claim", summary="Say that it is fulfilled, with evidence")
@@ -52,8 +58,32 @@ def claim_condition(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.claim(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = marks.claim(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
+
+
+@router.post("/{uid}/evidence", summary="Add evidence to a claim (the claimant), until it is judged")
+def add_evidence(
+    uid: str,
+    command: AddEvidence,
+    actor: Claimant,
+    session: SessionDep,
+    clock: ClockDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
+    done = marks.add_evidence(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
+
+
+@router.get("/{uid}/evidence/{evidence_id}", summary="The file of a piece of evidence, as it came")
+def read_evidence(uid: str, evidence_id: str, actor: Reader, session: SessionDep) -> Response:
+    """To be saved, never shown: it is handed out as an attachment. `Repr-Digest` (RFC 9530) is of its octets."""
+    item, content = evidence.file_of(session, actor, queries.condition_by_uid(session, actor, uid), evidence_id)
+    assert item.file_name is not None
+    assert item.file_type is not None
+    return Response(content, media_type=item.file_type, headers=media.headers(item.file_name, item.file_type, content))
 
 
 @router.post("/{uid}/verify", summary="Mark as met (not the claimant); the last mark lifts the block")
@@ -67,8 +97,8 @@ def verify_condition(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.verify(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = marks.verify(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
 
 
 @router.post("/{uid}/reject", summary="Refuse a claim (not the claimant)")
@@ -82,8 +112,8 @@ def reject_condition(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.reject(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = marks.reject(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
 
 
 @router.post("/{uid}/waive", summary="Set a condition aside, by an authority and for a reason")
@@ -97,8 +127,8 @@ def waive_condition(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.waive(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = marks.waive(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
 
 
 @router.post("/{uid}/breach", summary="Say that what was met no longer is; after a lift it opens a review")
@@ -112,8 +142,8 @@ def breach_condition(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.breach(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = marks.breach(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)
 
 
 @router.post("/{uid}/commit", summary="Give a commitment of an early lift another date")
@@ -127,5 +157,5 @@ def move_commitment(
     response: Response,
 ) -> dict[str, Any]:
     row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = commitments.move(session, actor, row, command, moment(session, clock))
-    return documents.marked_document(session, tagged(done, response))
+    done = commitments.move(session, actor, row, command, now := moment(session, clock))
+    return documents.marked_document(session, actor, tagged(done, response), now)

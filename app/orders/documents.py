@@ -1,17 +1,16 @@
-"""Orders, blocks and conditions as the interface shows them."""
+"""Orders and blocks as the interface shows them."""
 
 import datetime as dt
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.orders import slips, targets, trees
-from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Evidence, Order, OrderKind, OrderState, TargetRow
+from app.orders import exceptions, slips, targets, trees
+from app.orders.condition_documents import condition_document, tree_document
+from app.orders.models import LEAF, ORDINAL_BITS, Order, OrderKind, OrderState, TargetRow
 from resolver_policy import names
-from resolver_policy.conditions import Group, Leaf, Tree
 
 BLOCKS_SHOWN = 1_000
 
@@ -29,6 +28,7 @@ def order_document(session: Session, order: Order) -> dict[str, Any]:
         "conditions": [condition_document(row, rows) for row in rows if row.op == LEAF],
         "condition_tree": tree_document(trees.tree_of(rows)) if rows else None,
         "slips": slips.of(session, order),
+        "end_proposed": exceptions.document(session, order),
         "undoes_id": None if order.undoes_id is None else session.get_one(Order, order.undoes_id).uid,
     }
 
@@ -87,56 +87,4 @@ def block_document(order: Order, row: TargetRow) -> dict[str, Any]:
         "match": str(targets.MATCHES[row.match]),
         "state": order.state if row.released_at is None else "released",
         "released_at": row.released_at,
-    }
-
-
-def condition_document(row: ConditionRow, rows: Sequence[ConditionRow]) -> dict[str, Any]:
-    """One condition. `parent_id` is the id of the combinator it stands under."""
-    parents = {other.position: other.uid for other in rows}
-    return {
-        "id": row.uid,
-        "parent_id": None if row.parent_position is None else parents.get(row.parent_position),
-        "code": row.code,
-        "text": {"id": row.text_id, "en": row.text_en},
-        "responsible_party": row.responsible_party,
-        "gating": row.gating,
-        "kind": row.kind,
-        "state": row.state,
-        "commitment_due_at": row.commitment_due_at,
-        "version": row.version,
-    }
-
-
-def marked_document(session: Session, row: ConditionRow) -> dict[str, Any]:
-    """A condition after a mark, with its evidence and what has become of its order."""
-    order = session.get_one(Order, row.order_id)
-    evidence = session.scalars(select(Evidence).where(Evidence.condition_id == row.id).order_by(Evidence.id))
-    return {
-        **condition_document(row, trees.rows_of(session, row.order_id)),
-        "evidence": [evidence_document(item) for item in evidence],
-        "order": {"id": order.uid, "number": order.number, "state": order.state, "ground": order.ground},
-    }
-
-
-def evidence_document(item: Evidence) -> dict[str, Any]:
-    """Evidence without the octets of its file."""
-    return {
-        "submitted_at": item.submitted_at,
-        "sha256": item.sha256.hex(),
-        "text": item.text,
-        "file": item.file_name,
-    }
-
-
-def tree_document(tree: Tree) -> dict[str, Any]:
-    """A condition tree, in the shape in which it was sent."""
-    if isinstance(tree, Group):
-        return {tree.op: [tree_document(member) for member in tree.members]}
-    assert isinstance(tree, Leaf)
-    return {
-        "code": tree.code,
-        "text": {"id": tree.text.id, "en": tree.text.en},
-        "responsible_party": tree.responsible_party,
-        "gating": tree.gating,
-        "kind": tree.kind,
     }

@@ -15,7 +15,7 @@ from app.journal.events import EventType
 from app.journal.merkle import merkle_root
 from app.journal.models import Event
 from app.orders import targets
-from app.orders.models import Order, OrderKind, OrderState, TargetRow
+from app.orders.models import Ground, Order, OrderKind, OrderState, TargetRow
 from app.orders.propose import target_line
 from app.orders.schemas import MAX_TARGETS
 from app.orders.targets import Held
@@ -99,7 +99,7 @@ def _holds(session: Session, held: Held) -> bool:
 
 
 def _events(session: Session, order_ids: Collection[int]) -> dict[int, list[Event]]:
-    wanted = [*BEGINS, *ENDS, EventType.ORDER_PROPOSED]
+    wanted = [*BEGINS, *ENDS, EventType.ORDER_PROPOSED, EventType.ORDER_END_PROPOSED]
     query = select(Event).where(Event.order_id.in_(order_ids), Event.type.in_(wanted)).order_by(Event.seq)
     found: dict[int, list[Event]] = {}
     for event in session.scalars(query):
@@ -117,7 +117,7 @@ def _contradiction(session: Session, order: Order, events: list[Event]) -> str |
             in_force = False
     if in_force != (order.state == OrderState.ACTIVE):
         return f"its row says {order.state}, and the journal does not"
-    return _wrong_beginning(session, order, events) if in_force else None
+    return _wrong_beginning(session, order, events) if in_force else _wrong_end(order, events)
 
 
 def _is_scheduled(order: Order, approved: Event) -> bool:
@@ -140,6 +140,18 @@ def _wrong_beginning(session: Session, order: Order, events: list[Event]) -> str
     if facts["kind"] != order.kind or facts["targets_count"] != order.targets_count:
         return "it is not the order that was proposed"
     return None if _root(session, order, facts) == facts["targets_root"] else "its targets are not those proposed"
+
+
+def _wrong_end(order: Order, events: list[Event]) -> str | None:
+    """Why an exception should still be in force: one person alone ended it, and that blocks."""
+    last = next((event for event in reversed(events) if event.type in ENDS), None)
+    if order.kind != OrderKind.EXCEPTION or last is None or last.principal_id is None:
+        return None
+    facts = json.loads(last.body)["facts"]
+    if facts.get("ground") == Ground.CONDITIONS_MET or "with" in facts:
+        return None
+    first = {event.principal_id for event in events if event.type == EventType.ORDER_END_PROPOSED}
+    return None if first - {last.principal_id} else "nobody else wanted it to end"
 
 
 def _root(session: Session, order: Order, facts: Mapping[str, Any]) -> str:

@@ -22,6 +22,9 @@ from app.orders import commitments
 from app.orders.models import Ground, Order
 from app.orders.schemas import Lift, PlanLift
 
+RESTS_ON_CONDITIONS = (Ground.CONDITIONS_MET, Ground.SOLUTION_INDICATED)
+"""Grounds of a lift after which its conditions still matter."""
+
 BY_DOCUMENT = {Ground.COURT: "the judgment", Ground.APPEAL_UPHELD: "the decision on the appeal"}
 
 

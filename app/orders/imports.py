@@ -96,7 +96,7 @@ def _judged(importing: Import, order: OrderIn | Template) -> dict[str, str]:
     options, given = importing.imported.options, importing.imported.given
     if not options.dry_run and (options.plan_id is None or importing.imported.refused):
         return {}
-    said = [options.match, options.partial]
+    said = [options.match, options.partial, imports_plan.sop_version(importing.database, order)]
     first = {"list": imports_plan.of_list(given), "order": imports_plan.of_order(order, said)}
     then = {"guard": imports_plan.of_judgement(importing.imported.verdicts)}
     if not options.dry_run:

@@ -5,17 +5,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
+from app.db import Database
 from app.errors import Conflict, Fault, Unprocessable
-from app.orders import holders, targets
+from app.orders import holders, sops, targets
 from app.orders.holders import Overhead
 from app.orders.imports_book import Template
 from app.orders.imports_formats import Given
 from app.orders.imports_judging import Found, Watch
 from app.orders.imports_verdicts import Verdicts
 from app.orders.models import Order, TargetRow
-from app.orders.schemas import OrderIn
+from app.orders.schemas import OrderIn, SopChoice
 
 DIGITS = 32
 """Of each digest, in hexadecimal: 128 bits."""
@@ -44,6 +46,17 @@ def of_order(order: OrderIn | Template, options: Sequence[object]) -> str:
     said = order.model_dump(mode="json") if isinstance(order, OrderIn) else dict(order)
     text = json.dumps([said, options], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def sop_version(database: Database, order: OrderIn | Template) -> int | None:
+    """The version of the template that an order would be made under; None where it names none that there is."""
+    said = order.model_dump(mode="json") if isinstance(order, OrderIn) else order
+    try:
+        choice = SopChoice.model_validate(said.get("sop"))
+        with database.read() as session:
+            return sops.find(session, choice).number
+    except (ValidationError, Unprocessable):
+        return None
 
 
 def of_judgement(verdicts: Verdicts) -> str:

@@ -37,6 +37,7 @@ RULES = {
         "hanya $ORIGIN dan $TTL yang dibaca; tidak ada yang disertakan atau dibangkitkan",
         "only $ORIGIN and $TTL are read; nothing is included or generated",
     ),
+    "due_in_the_past": Text("tanggal syarat sudah lewat", "the date of a condition has passed"),
     "empty": Text("tidak ada nama", "there is no name"),
     "empty_label": Text("ada label kosong", "a label is empty"),
     "ends_before_it_begins": Text("perintah berakhir sebelum mulai", "the order would end before it begins"),

@@ -10,7 +10,7 @@ from app.errors import Conflict, Fault, NotFound, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
-from app.orders import grounds, incidents, states, targets, touched
+from app.orders import exceptions, grounds, incidents, states, targets, touched
 from app.orders.models import Ground, Order, TargetRow
 from app.orders.schemas import Lift, PlanLift, TargetIn
 from resolver_policy import names
@@ -18,7 +18,8 @@ from resolver_policy.errors import PolicyError
 
 
 def lift(session: Session, actor: Actor, order: Order, command: Lift, now: dt.datetime) -> Order:
-    """End an order, or release the named targets; when none is left, the order ends.
+    """End an order, or release the named targets; when none is left, the order ends. Of an exception this is a proposal
+    until another approver asks for the same.
 
     Raises Conflict where the order has not been approved, has ended, or a target has been released before, NotFound
     for a target that the order does not have, and what the ground's own rules say (`grounds`).
@@ -26,12 +27,15 @@ def lift(session: Session, actor: Actor, order: Order, command: Lift, now: dt.da
     states.require_state(order, *states.STANDING)
     ground = Ground(command.ground)
     grounds.check(actor, order, command)
+    rows = None if command.targets is None else _rows(session, order, command.targets)
+    if not exceptions.agreed(session, actor, order, ground, rows, command.reason, now):
+        return order
     facts: dict[str, object] = {"reason": command.reason}
     if command.document is not None:
         facts["document"] = command.document
     released: list[dict[str, str]] = []
-    if command.targets is not None:
-        released = facts["targets"] = _release(session, order, command.targets, now)
+    if rows is not None:
+        released = facts["targets"] = _release(session, rows, now)
     ends = not released or not _holds_anything(session, order)
     grounds.commit(session, actor, order, command, now, all_of_it=ends)
     if ends:
@@ -47,6 +51,7 @@ def _lift_in_part(
     session: Session, actor: Actor, order: Order, ground: Ground, facts: dict[str, object], now: dt.datetime
 ) -> None:
     states.revise(order)
+    order.end_proposed = order.end_proposed_by_id = None
     released = facts["targets"]
     assert isinstance(released, list)
     if ground == Ground.WRONG_BLOCK:
@@ -58,6 +63,7 @@ def _lift_in_part(
 def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, now: dt.datetime) -> Order:
     """Plan a lift at a moment, or at one not chosen yet; planning again moves it, and the journal keeps the slip."""
     states.require_state(order, *states.STANDING)
+    exceptions.refuse_alone(order, "plan the lift of")
     grounds.check(actor, order, command)
     if command.at is not None and command.at <= now:
         fault = Fault("planned_in_the_past", command.at.isoformat(), "/at")
@@ -84,8 +90,8 @@ def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, n
     return order
 
 
-def _release(session: Session, order: Order, wanted: Sequence[TargetIn], now: dt.datetime) -> list[dict[str, str]]:
-    released = []
+def _rows(session: Session, order: Order, wanted: Sequence[TargetIn]) -> list[TargetRow]:
+    rows: list[TargetRow] = []
     for index, target in enumerate(wanted):
         pointer = f"/targets/{index}/name"
         try:
@@ -98,9 +104,18 @@ def _release(session: Session, order: Order, wanted: Sequence[TargetIn], now: dt
             raise NotFound(f"{name} ({target.match}) is not a target of this order", faults=(fault,))
         if row.released_at is not None:
             raise Conflict(f"{name} ({target.match}) was released at {timestamp(row.released_at)}")
+        if row in rows:
+            raise Conflict(f"{name} ({target.match}) stands there twice")
+        rows.append(row)
+    return rows
+
+
+def _release(session: Session, rows: Sequence[TargetRow], now: dt.datetime) -> list[dict[str, str]]:
+    released = []
+    for row in rows:
         row.released_at = now
         touched.target(session, row, now)
-        released.append({"name": name, "match": str(target.match)})
+        released.append({"name": names.from_key(row.key), "match": str(targets.MATCHES[row.match])})
     session.flush()
     return released
 

@@ -1,48 +1,62 @@
-"""Marks on conditions: claimed, met, rejected, waived, breached.
+"""Marks on conditions: claimed, shown by more evidence, met, rejected, waived, breached.
 
 The mark that completes a tree lifts the block at once, also one that is suspended. After a lift that rests on
 conditions marks go on: commitments are still to be kept, and a breach opens a review.
 """
 
-import base64
 import datetime as dt
-import hashlib
 
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
-from app.errors import Conflict, Fault, TooLarge, Unprocessable
+from app.errors import Conflict
 from app.journal.actor import Actor
 from app.journal.append import Entry, Facts, append
 from app.journal.events import EventType
-from app.orders import commitments, reviews, states, trees
-from app.orders.models import ConditionRow, Evidence, Ground, Order, OrderState, ReviewCause
-from app.orders.schemas import MAX_EVIDENCE_OCTETS, Claim, EvidenceIn, Mark, Waive
+from app.orders import commitments, delegations, evidence, exceptions, reviews, states, trees
+from app.orders.grounds import RESTS_ON_CONDITIONS
+from app.orders.models import ConditionRow, Ground, Order, OrderState, ReviewCause
+from app.orders.schemas import AddEvidence, Claim, Mark, Waive
 from resolver_policy import conditions
 from resolver_policy.conditions import State
 
-RESTS_ON_CONDITIONS = (Ground.CONDITIONS_MET, Ground.SOLUTION_INDICATED)
-"""Grounds of a lift after which its conditions still matter."""
-
 
 def claim(session: Session, actor: Actor, condition: ConditionRow, command: Claim, now: dt.datetime) -> ConditionRow:
-    """Say that a condition is fulfilled, and keep what shows it. A claim never counts as met."""
+    """Say that a condition is fulfilled, by whom, and keep what shows it. A claim never counts as met."""
     order = _order(session, condition, State.PENDING, State.REJECTED, State.BREACHED)
-    digest = _keep_evidence(session, actor, condition, command.evidence, now)
+    facts = delegations.set_by_claim(condition, command.delegate, now)
+    facts |= evidence.keep(session, actor, condition, command.evidence, now)
     condition.state = State.CLAIMED
     condition.claimed_by_id = actor.principal_id
     condition.verified_by_id = None
-    _record(session, actor, EventType.CONDITION_CLAIMED, order, condition, {"evidence": digest}, now)
+    _record(session, actor, EventType.CONDITION_CLAIMED, order, condition, facts, now)
+    return condition
+
+
+def add_evidence(
+    session: Session, actor: Actor, condition: ConditionRow, command: AddEvidence, now: dt.datetime
+) -> ConditionRow:
+    """Show more for a claim that nobody has judged yet; raises Forbidden for anybody but who made it."""
+    order = _order(session, condition, State.CLAIMED)
+    evidence.check_adder(actor, condition)
+    delegations.require_valid(condition, now)
+    facts = evidence.keep(session, actor, condition, command.evidence, now)
+    _record(session, actor, EventType.CONDITION_EVIDENCE_ADDED, order, condition, facts, now)
     return condition
 
 
 def verify(session: Session, actor: Actor, condition: ConditionRow, command: Mark, now: dt.datetime) -> ConditionRow:
-    """Mark a claimed condition as met; raises Forbidden (`four_eyes`) for whoever claimed it."""
+    """Mark a claimed condition as met, which seals its evidence.
+
+    Raises Forbidden (`four_eyes`) for whoever claimed it, Conflict where it was delegated and that has ended.
+    """
     order = _order(session, condition, State.CLAIMED)
     four_eyes.check(actor, condition.claimed_by_id, act="verify", first_act="claimed")
+    delegations.require_valid(condition, now)
+    facts = {"reason": command.reason, "evidence": evidence.digests(session, condition)}
     condition.state = State.MET
     condition.verified_by_id = actor.principal_id
-    _record(session, actor, EventType.CONDITION_MET, order, condition, {"reason": command.reason}, now)
+    _record(session, actor, EventType.CONDITION_MET, order, condition, facts, now)
     _lift_when_satisfied(session, actor, order, now)
     return condition
 
@@ -59,6 +73,7 @@ def reject(session: Session, actor: Actor, condition: ConditionRow, command: Mar
 def waive(session: Session, actor: Actor, condition: ConditionRow, command: Waive, now: dt.datetime) -> ConditionRow:
     """Set a condition aside, by an authority and for a reason. It counts as satisfied, and never looks met."""
     order = _order(session, condition, State.PENDING, State.CLAIMED, State.REJECTED, State.BREACHED)
+    exceptions.refuse_alone(order, "waive a condition of")
     condition.state = State.WAIVED
     facts = {"reason": command.reason, "authority": command.authority}
     _record(session, actor, EventType.CONDITION_WAIVED, order, condition, facts, now)
@@ -84,10 +99,16 @@ def _lift_when_satisfied(session: Session, actor: Actor, order: Order, now: dt.d
         commitments.look(session, order)
         return
     session.flush()
+    delegations.run_out(session, order, now)
     rows = trees.rows_of(session, order.id)
-    verdict = conditions.judge(trees.tree_of(rows), trees.leaf_states(rows))
+    marked = trees.leaf_states(rows)
+    verdict = conditions.judge(trees.tree_of(rows), marked)
     if verdict.satisfied:
-        states.end(session, actor, order, Ground.CONDITIONS_MET, now, facts={"because": list(verdict.because)})
+        facts: dict[str, object] = {"because": list(verdict.because)}
+        waived = [code for code in verdict.because if marked[code] == State.WAIVED]
+        if waived:
+            facts["waived"] = waived
+        states.end(session, actor, order, Ground.CONDITIONS_MET, now, facts=facts)
         session.flush()
 
 
@@ -100,37 +121,6 @@ def _order(session: Session, condition: ConditionRow, *allowed: State) -> Order:
         wanted = " or ".join(allowed)
         raise Conflict(f"condition {condition.code} is {condition.state}; this needs one that is {wanted}")
     return order
-
-
-def _keep_evidence(
-    session: Session, actor: Actor, condition: ConditionRow, evidence: EvidenceIn, now: dt.datetime
-) -> str:
-    if evidence.text is None and evidence.file is None:
-        raise Unprocessable("evidence is a text, a file, or both", faults=(Fault("evidence", pointer="/evidence"),))
-    content = None if evidence.file is None else base64.b64decode(evidence.file.content)
-    if content is not None and len(content) > MAX_EVIDENCE_OCTETS:
-        raise TooLarge(f"the file has {len(content)} octets, {MAX_EVIDENCE_OCTETS} are allowed")
-    digest = evidence_digest(evidence.text, content)
-    assert actor.principal_id is not None
-    session.add(
-        Evidence(
-            condition_id=condition.id,
-            submitted_at=now,
-            submitted_by_id=actor.principal_id,
-            sha256=digest,
-            text=evidence.text,
-            file_name=None if evidence.file is None else evidence.file.name,
-            file_content=content,
-        )
-    )
-    return "sha256:" + digest.hex()
-
-
-def evidence_digest(text: str | None, content: bytes | None) -> bytes:
-    """SHA-256 of the text's UTF-8 octets; of the file's octets, where there is only a file; of both hashes else."""
-    parts = [part for part in (None if text is None else text.encode(), content) if part is not None]
-    digests = [hashlib.sha256(part).digest() for part in parts]
-    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
 
 
 def _record(

@@ -59,6 +59,7 @@ class ReviewCause(StrEnum):
     """What a lift left to be looked at."""
 
     BREACH = "breach"
+    DELEGATION_ENDED = "delegation_ended"
     COMMITMENT_OVERDUE = "commitment_overdue"
 
 
@@ -184,6 +185,7 @@ class Order(Base):
     lift_document: Mapped[str | None] = mapped_column(Text)
     suspended_until: Mapped[dt.datetime | None]
     notice_due_at: Mapped[dt.datetime | None]
+    end_proposed: Mapped[str | None] = mapped_column(Text)
     end_proposed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ended_at: Mapped[dt.datetime | None]
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
@@ -216,42 +218,6 @@ class TargetRow(Base):
     released_at: Mapped[dt.datetime | None]
 
 
-class RankFile(Base):
-    """A list of popular names that somebody imported. The one whose `replaced_at` is null counts; names of the others
-    are gone, who brought them and their digest stay. `live` is false while the names are being stored."""
-
-    __tablename__ = "rank_files"
-    __table_args__ = (
-        Index(
-            "uq_rank_files_current",
-            "live",
-            unique=True,
-            sqlite_where=text("live AND replaced_at IS NULL"),
-            postgresql_where=text("live AND replaced_at IS NULL"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    imported_at: Mapped[dt.datetime]
-    imported_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
-    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
-    count: Mapped[int]
-    live: Mapped[bool]
-    replaced_at: Mapped[dt.datetime | None]
-
-
-class RankedName(Base):
-    """A name of a rank file and its rank, the most popular being 1."""
-
-    __tablename__ = "ranked_names"
-    __table_args__ = (Index("ix_ranked_names_file_id_rank", "file_id", "rank"), {"sqlite_with_rowid": False})
-
-    file_id: Mapped[int] = mapped_column(ForeignKey("rank_files.id"), primary_key=True)
-    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
-    rank: Mapped[int] = mapped_column()
-
-
 class InForce(Base):
     """A stretch of time in which an order was in force, as it was recorded; only its end is ever filled in."""
 
@@ -279,7 +245,9 @@ class Touched(Base):
 class ConditionRow(Base):
     """A node of an order's condition tree: a combinator (`all_of`, `any_of`) or a leaf with a state.
 
-    `commitment_due_at` is the date by which a condition that was not met is to be met after an early lift.
+    `due_at` is the date that was asked for with it, and blocks or lifts nothing. `commitment_due_at` is the date by
+    which a condition that was not met is to be met after an early lift. `delegate` is the third party that fulfils it
+    for the platform, and until when it may.
     """
 
     __tablename__ = "conditions"
@@ -289,7 +257,18 @@ class ConditionRow(Base):
             "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
             name="met_by_two",
         ),
+        CheckConstraint(
+            "(delegate IS NULL) = (delegated_from IS NULL) AND (delegate IS NULL) = (delegated_until IS NULL)"
+            " AND (delegate IS NULL OR delegated_from < delegated_until)",
+            name="delegated_for_a_time",
+        ),
         Index("uq_conditions_order_id_position", "order_id", "position", unique=True),
+        Index(
+            "ix_conditions_delegated_until",
+            "delegated_until",
+            sqlite_where=text("state = 'met'"),
+            postgresql_where=text("state = 'met'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -306,7 +285,11 @@ class ConditionRow(Base):
     responsible_party: Mapped[str | None] = mapped_column(Text)
     gating: Mapped[bool | None]
     kind: Mapped[str | None] = mapped_column(Text)
+    due_at: Mapped[dt.datetime | None]
     state: Mapped[str | None] = mapped_column(Text)
+    delegate: Mapped[str | None] = mapped_column(Text)
+    delegated_from: Mapped[dt.datetime | None]
+    delegated_until: Mapped[dt.datetime | None]
     commitment_due_at: Mapped[dt.datetime | None]
     claimed_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     verified_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
@@ -315,19 +298,31 @@ class ConditionRow(Base):
 
 
 class Evidence(Base):
-    """What was submitted for a condition, with the SHA-256 of its octets."""
+    """What was submitted for a condition, with the SHA-256 of its octets; of a file also what its octets show it to be.
+
+    It is never changed, and once its condition is met (or waived) none is added: triggers refuse it.
+    """
 
     __tablename__ = "evidence"
-    __table_args__ = (Index("ix_evidence_condition_id", "condition_id"),)
+    __table_args__ = (
+        CheckConstraint(
+            "(file_name IS NULL) = (file_content IS NULL) AND (file_name IS NULL) = (file_type IS NULL)",
+            name="a_whole_file",
+        ),
+        Index("ix_evidence_condition_id", "condition_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(Text, unique=True)
     condition_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
     submitted_at: Mapped[dt.datetime]
     submitted_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
     sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
     text: Mapped[str | None] = mapped_column(Text)
     file_name: Mapped[str | None] = mapped_column(Text)
-    file_content: Mapped[bytes | None]
+    file_type: Mapped[str | None] = mapped_column(Text)
+    file_size: Mapped[int | None]
+    file_content: Mapped[bytes | None] = mapped_column(deferred=True)
 
 
 class Review(Base):

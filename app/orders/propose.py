@@ -13,7 +13,8 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
 from app.journal.merkle import merkle_root
-from app.orders import categories, emergency, plan, sops, states, targets
+from app.orders import categories, emergency, plan, sops, states, targets, trees
+from app.orders.condition_documents import tree_document
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Order, OrderKind, OrderState
 from app.orders.schemas import MAX_TARGETS, OrderBody, ProposeOrder, ProposeSample, Withdraw
@@ -69,7 +70,7 @@ def draft(session: Session, actor: Actor, command: OrderBody, now: dt.datetime) 
         reason_id=command.reason.id,
         reason_en=command.reason.en,
         platform=command.platform,
-        sop=None if command.sop is None else _json(_resolved_sop(command)),
+        sop=_resolved_sop(session, command),
         override=None if command.override is None else _json(command.override.model_dump(mode="json")),
         effective_at=command.effective_at,
         expires_at=command.expires_at,
@@ -82,7 +83,7 @@ def draft(session: Session, actor: Actor, command: OrderBody, now: dt.datetime) 
     )
     session.add(order)
     session.flush()
-    session.add_all(_condition_rows(order.id, command))
+    session.add_all(_condition_rows(order.id, condition_tree(session, command)))
     return order
 
 
@@ -93,7 +94,7 @@ def submit(session: Session, actor: Actor, order: Order, command: OrderBody, now
     personal = {"reporter": command.reporter, "contact": command.contact}
     entry = Entry(
         EventType.ORDER_PROPOSED,
-        proposal_facts(order, condition_tree(command)),
+        proposal_facts(order, stored_tree(session, order)),
         order_id=order.id,
         personal={field: text for field, text in personal.items() if text is not None},
     )
@@ -125,19 +126,25 @@ def withdraw(session: Session, actor: Actor, order: Order, command: Withdraw, no
 def check_order(session: Session, command: OrderBody, now: dt.datetime) -> None:
     """Everything about an order but its targets."""
     categories.check(command.category)
-    if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder):
+    if command.kind is OrderKind.EMERGENCY and not isinstance(command, ProposeOrder | ProposeSample):
         emergency.refuse_list(command)
     _check_dates(command, now)
-    _check_conditions(command)
+    _check_conditions(session, command, now)
     if command.number is not None:
         _check_number(session, command.number)
 
 
-def condition_tree(command: OrderBody) -> dict[str, object] | None:
-    """The tree as it was sent, or as its SOP says it."""
+def condition_tree(session: Session, command: OrderBody) -> dict[str, object] | None:
+    """The tree as it was sent, or as its SOP says it now."""
     if command.sop is None:
         return command.conditions
-    return sops.find(command.sop).tree(command.sop.profile)
+    return sops.tree(sops.find(session, command.sop), command.sop.profile)
+
+
+def stored_tree(session: Session, order: Order) -> dict[str, object] | None:
+    """The tree of an order as it is kept, whatever has become of its SOP."""
+    rows = trees.rows_of(session, order.id)
+    return tree_document(trees.tree_of(rows)) if rows else None
 
 
 def target_line(key: str, match: int) -> bytes:
@@ -213,31 +220,36 @@ def _check_dates(command: OrderBody, now: dt.datetime) -> None:
             raise Unprocessable("the order would end before it begins", faults=(fault,))
 
 
-def _check_conditions(command: OrderBody) -> None:
+def _check_conditions(session: Session, command: OrderBody, now: dt.datetime) -> None:
     if command.sop is not None and command.conditions is not None:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("conditions, or a sop that says them: not both", faults=(fault,))
     if command.sop is None and command.conditions is None and command.kind is not OrderKind.EXCEPTION:
         fault = Fault("conditions_or_sop", pointer="/conditions")
         raise Unprocessable("a block has a way back: give conditions, or a sop", faults=(fault,))
-    tree = condition_tree(command)
+    tree = condition_tree(session, command)
     if tree is None:
         return
     try:
-        conditions.parse(tree)
+        parsed = conditions.parse(tree)
     except PolicyError as error:
         pointer = "/conditions" + (error.pointer if isinstance(error, ConditionsInvalid) else "")
         raise Unprocessable(error.detail, code=error.code, faults=faults_of(error, pointer=pointer)) from error
+    for leaf in conditions.leaves(parsed):
+        if leaf.due_at is not None and leaf.due_at <= now:
+            fault = Fault("due_in_the_past", timestamp(leaf.due_at), "/conditions")
+            raise Unprocessable(f"condition {leaf.code} would be due before it is asked for", faults=(fault,))
 
 
-def _resolved_sop(command: OrderBody) -> dict[str, object]:
-    assert command.sop is not None
-    sop = sops.find(command.sop)
-    return {"code": sop.code, "version": sop.version, "profile": command.sop.profile}
+def _resolved_sop(session: Session, command: OrderBody) -> str | None:
+    """The version that an order is made under: it keeps that one."""
+    if command.sop is None:
+        return None
+    sop = sops.find(session, command.sop)
+    return _json({"code": sop.code, "version": sop.number, "profile": command.sop.profile})
 
 
-def _condition_rows(order_id: int, command: OrderBody) -> list[ConditionRow]:
-    tree = condition_tree(command)
+def _condition_rows(order_id: int, tree: dict[str, object] | None) -> list[ConditionRow]:
     if tree is None:
         return []
     return [_condition_row(order_id, row) for row in conditions.flatten(conditions.parse(tree))]
@@ -254,6 +266,7 @@ def _condition_row(order_id: int, row: conditions.Row) -> ConditionRow:
     common.op, common.state = LEAF, State.PENDING
     common.code, common.text_id, common.text_en = node.code, node.text.id, node.text.en
     common.responsible_party, common.gating, common.kind = node.responsible_party, node.gating, node.kind
+    common.due_at = node.due_at
     return common
 
 

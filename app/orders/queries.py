@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -77,17 +77,17 @@ def conditions(
 ) -> Sequence[ConditionRow]:
     """Conditions behind the one with database id `after`; a platform sees its own only.
 
-    With `overdue_at`, those alone that an early lift left as commitments and that were not kept by then.
+    With `overdue_at`, those alone that are not satisfied and whose date had passed by then: their own as long as their
+    order stands, that of the commitment after an early lift.
     """
     query = _visible_conditions(actor).where(ConditionRow.id > after).order_by(ConditionRow.id).limit(limit)
     if order_uid is not None:
         query = query.where(Order.uid == order_uid)
     if overdue_at is not None:
+        asked = and_(Order.state != OrderState.ENDED, ConditionRow.due_at <= overdue_at)
+        committed = and_(Order.ground == Ground.SOLUTION_INDICATED, ConditionRow.commitment_due_at <= overdue_at)
         query = query.where(
-            Order.state == OrderState.ENDED,
-            Order.ground == Ground.SOLUTION_INDICATED,
-            ConditionRow.commitment_due_at <= overdue_at,
-            ConditionRow.state.not_in(SATISFIED),
+            or_(asked, and_(Order.state == OrderState.ENDED, committed)), ConditionRow.state.not_in(SATISFIED)
         )
     return session.scalars(query).all()
 

@@ -17,8 +17,8 @@ from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
 from app.journal.merkle import MerkleRoot
-from app.orders import documents, plan, propose, states, targets, trees
 from app.orders import imports_staging as staging
+from app.orders import plan, propose, states, targets, trees
 from app.orders.guarding import Guard
 from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import MAX_TARGETS, Undo
@@ -56,7 +56,11 @@ COPIED_OF_A_CONDITION = (
     "responsible_party",
     "gating",
     "kind",
+    "due_at",
     "state",
+    "delegate",
+    "delegated_from",
+    "delegated_until",
     "commitment_due_at",
     "claimed_by_id",
     "verified_by_id",
@@ -214,9 +218,8 @@ def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.
 def _submit(session: Session, actor: Actor, order: Order, proposal: Order, command: Undo, now: dt.datetime) -> None:
     proposal.state = OrderState.PROPOSED
     rows = trees.rows_of(session, proposal.id)
-    tree = documents.tree_document(trees.tree_of(rows)) if rows else None
     facts = {
-        **propose.proposal_facts(proposal, tree),
+        **propose.proposal_facts(proposal, propose.stored_tree(session, proposal)),
         "undoes": order.uid,
         "reason_to_undo": command.reason,
         "condition_states": {row.code: row.state for row in rows if row.op == LEAF},

@@ -28,6 +28,7 @@ class QueueKind(StrEnum):
 
     BREACH = ReviewCause.BREACH
     COMMITMENT_OVERDUE = ReviewCause.COMMITMENT_OVERDUE
+    DELEGATION_ENDED = ReviewCause.DELEGATION_ENDED
     STALE = "stale"
     REVIEW = "review"
 
@@ -49,7 +50,7 @@ def page(session: Session, narrowed: QueueFilter, now: dt.datetime, *, after: Pl
     """
     until = now if narrowed.overdue else narrowed.before or now + SOON
     lists: list[Sequence[Placed]] = []
-    if narrowed.kind in {None, QueueKind.BREACH, QueueKind.COMMITMENT_OVERDUE}:
+    if narrowed.kind not in {QueueKind.STALE, QueueKind.REVIEW}:
         lists.append(_reviews(session, narrowed, until, after, limit))
     if narrowed.kind in {None, QueueKind.STALE, QueueKind.REVIEW}:
         lists.append(_orders(session, narrowed, until, now, after, limit))

@@ -1,4 +1,4 @@
-"""`/orders`, `/blocks`, `/categories` and `/sops`."""
+"""`/orders`, `/blocks` and `/categories`."""
 
 from typing import Annotated, Any
 
@@ -7,10 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
 from app.auth.idempotency import IdempotentRoute
 from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep, tagged
-from app.errors import NotFound
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import decide, documents, limits, plan, propose, queries, ranks, sops, waiting
+from app.orders import decide, documents, limits, plan, propose, queries, ranks, waiting
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import OrderState
@@ -182,27 +181,3 @@ def read_guard(actor: Reader, session: SessionDep, guard: GuardDep) -> dict[str,
 def list_categories(actor: Everybody) -> dict[str, Any]:
     items = [{"code": each.code, "name": {"id": each.id, "en": each.en}} for each in CATEGORIES]
     return {"items": items, "next": None}
-
-
-@router.get("/sops", summary="SOP templates, every version")
-def list_sops(actor: Reader) -> dict[str, Any]:
-    return {"items": [_sop_document(sop) for sop in sops.SOPS], "next": None}
-
-
-@router.get("/sops/{code}", summary="One SOP template, every version")
-def read_sop(code: str, actor: Reader) -> dict[str, Any]:
-    versions = [_sop_document(sop) for sop in sops.SOPS if sop.code == code]
-    if not versions:
-        raise NotFound(f"there is no SOP {code[:64]}")
-    return {"items": versions, "next": None}
-
-
-def _sop_document(sop: sops.Sop) -> dict[str, Any]:
-    return {
-        "code": sop.code,
-        "version": sop.version,
-        "title": sop.title,
-        "source": sop.source,
-        "conditions": sop.conditions,
-        "profiles": sop.profiles,
-    }

@@ -1,11 +1,12 @@
-"""A past case, replayed: its acts are done again by the ordinary use cases, each at the moment that it had."""
+"""Past and fictional cases, replayed: their acts are done by the ordinary use cases, each at the moment that it had."""
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import resources
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
@@ -17,7 +18,7 @@ from app.errors import Conflict
 from app.journal.actor import Actor, Role
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.orders import decide, lift, marks, propose, trees
+from app.orders import clock, decide, delegations, lift, marks, propose, suspend, trees
 from app.orders.guarding import Guard
 from app.orders.models import ConditionRow, Order
 from app.orders.schemas import (
@@ -31,12 +32,18 @@ from app.orders.schemas import (
     ProposeSample,
     Schema,
     ShortLine,
+    Suspend,
+    Waive,
 )
 
-CASES = ("telegram-2017",)
+CASES = ("telegram-2017", "ways-out")
 
 MARK = {"sample": True}
 """In the facts of every event that only a sample has."""
+
+
+NOTICE = dt.timedelta(hours=24)
+"""Before the return of a suspended block, as the setting says unless it is changed."""
 
 
 class Stage(StrEnum):
@@ -133,29 +140,30 @@ def read(code: str) -> Case:
 def load(
     session: Session,
     actor: Actor,
-    case: Case,
+    cases: Sequence[Case],
     until: Stage,
     now: dt.datetime,
     *,
     guard: Guard,
     acts: Mapping[str, Act],
 ) -> int:
-    """Replay a case up to a stage and say how many acts that was; `acts` are those that other rooms do.
+    """Replay cases side by side up to a stage, in the order of time, and say how many acts that was.
 
-    Raises Conflict where the database holds an order: a past case never stands beside real ones. The last event
-    alone is of `now`, and names who loaded it.
+    `acts` are those that other rooms do. Raises Conflict where the database holds an order: a past case never stands
+    beside real ones. The last events alone are of `now`, and name who loaded it.
     """
     if holds_orders(session):
         raise Conflict("this database holds orders: the sample is loaded into one that holds none")
-    replay = Replay(session, guard, _principals(session, case))
+    steps = {case.code: steps_until(case, until) for case in cases}
+    replay = Replay(session, guard, {name: who for case in cases for name, who in _principals(session, case).items()})
     everything = {**ACTS, **acts}
-    steps = steps_until(case, until)
-    for step in steps:
+    for step in sorted(chain(*steps.values()), key=lambda step: step.at):
         everything[step.act](replay, step)
         session.flush()
-    facts = {"case": case.code, "until": str(until), "acts": len(steps), "note": case.note.model_dump()}
-    append(session, actor, Entry(EventType.SAMPLE_LOADED, {**MARK, **facts}), now)
-    return len(steps)
+    for case in cases:
+        facts = {"case": case.code, "until": str(until), "acts": len(steps[case.code]), "note": case.note.model_dump()}
+        append(session, actor, Entry(EventType.SAMPLE_LOADED, {**MARK, **facts}), now)
+    return sum(map(len, steps.values()))
 
 
 def holds_orders(session: Session) -> bool:
@@ -206,6 +214,29 @@ def _verify(replay: Replay, step: Step) -> None:
     marks.verify(replay.session, replay.actor(step), _condition(replay, step), command, step.at)
 
 
+def _reject(replay: Replay, step: Step) -> None:
+    command = Mark.model_validate(step.body)
+    marks.reject(replay.session, replay.actor(step), _condition(replay, step), command, step.at)
+
+
+def _waive(replay: Replay, step: Step) -> None:
+    command = Waive.model_validate(step.body)
+    marks.waive(replay.session, replay.actor(step), _condition(replay, step), command, step.at)
+
+
+def _suspend(replay: Replay, step: Step) -> None:
+    order, command = replay.orders[step.order], Suspend.model_validate(step.body)
+    suspend.suspend(replay.session, replay.actor(step), order, command, step.at, notice=NOTICE)
+
+
+def _tick(replay: Replay, step: Step) -> None:
+    """What the clock does on an order at the moment of the step: whatever is due by then."""
+    order = replay.orders[step.order]
+    while clock.act(replay.session, order, step.at):
+        replay.session.flush()
+    delegations.run_out(replay.session, order, step.at)
+
+
 def _plan_lift(replay: Replay, step: Step) -> None:
     order, command = replay.orders[step.order], PlanLift.model_validate(step.body)
     lift.plan_lift(replay.session, replay.actor(step), order, command, step.at)
@@ -242,6 +273,10 @@ ACTS: Mapping[str, Act] = {
     "approve": _approve,
     "claim": _claim,
     "verify": _verify,
+    "reject": _reject,
+    "waive": _waive,
+    "suspend": _suspend,
+    "tick": _tick,
     "plan_lift": _plan_lift,
     "lift": _lift,
     "state": _state,

@@ -87,6 +87,22 @@ class SopChoice(Schema):
     profile: Code | None = None
 
 
+class PutSop(Schema):
+    """A version of a template: its trees, by kind of platform where they differ, and where they come from."""
+
+    title: Bilingual
+    source: Line
+    conditions: dict[str, Any]
+    profiles: Annotated[dict[Code, dict[str, Any]], Field(max_length=20)] = {}
+    reason: Line
+
+
+class DecideSop(Schema):
+    """Confirmation or withdrawal of a proposed version."""
+
+    reason: Line
+
+
 class Override(Schema):
     """Why a soft-protected name, or one under a TLD nobody knows, is blocked all the same, and until when."""
 
@@ -227,10 +243,21 @@ def _base64(text: str) -> str:
     return text
 
 
+def file_name(name: str) -> str:
+    """A name that is one on every system: no path, nothing hidden, nothing that a system takes for something else."""
+    if not NOT_IN_A_FILE_NAME.isdisjoint(name) or name.startswith(".") or name.endswith("."):
+        raise ValueError("a file name has no path, does not begin or end with a dot, and holds none of " + SHOWN_NOT)
+    return name
+
+
+NOT_IN_A_FILE_NAME = frozenset('/\\:*?"<>|%\x7f')
+SHOWN_NOT = " ".join(sorted(NOT_IN_A_FILE_NAME - {"\x7f"}))
+
+
 class EvidenceFile(Schema):
     """A file, its octets in base64."""
 
-    name: ShortLine
+    name: Annotated[ShortLine, AfterValidator(file_name)]
     content: Annotated[str, Field(max_length=MAX_EVIDENCE_OCTETS * 4 // 3 + 4), AfterValidator(_base64)]
 
 
@@ -241,8 +268,23 @@ class EvidenceIn(Schema):
     file: EvidenceFile | None = None
 
 
+class Delegate(Schema):
+    """A third party that fulfils a condition for the platform, and from when to when it may."""
+
+    name: ShortLine
+    valid_from: Moment
+    valid_until: Moment
+
+
 class Claim(Schema):
-    """The statement that a condition is fulfilled, with what shows it."""
+    """The statement that a condition is fulfilled, by whom if not by the platform itself, with what shows it."""
+
+    evidence: EvidenceIn
+    delegate: Delegate | None = None
+
+
+class AddEvidence(Schema):
+    """More that shows what was claimed."""
 
     evidence: EvidenceIn
 

@@ -12,7 +12,7 @@ from app.errors import Fault, Unprocessable
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
-from app.orders import states
+from app.orders import exceptions, states
 from app.orders.models import Order, OrderState
 from app.orders.schemas import Resume, Suspend
 
@@ -26,6 +26,7 @@ def suspend(
     neither active nor suspended, Unprocessable for a moment that has passed.
     """
     states.require_state(order, OrderState.ACTIVE, OrderState.SUSPENDED)
+    exceptions.refuse_alone(order, "suspend")
     if command.until <= now:
         fault = Fault("ends_in_the_past", command.until.isoformat(), "/until")
         raise Unprocessable("that moment has passed: an opening ends later than now", faults=(fault,))

@@ -32,6 +32,5 @@ def leaf(row: ConditionRow) -> conditions.Leaf:
     assert row.text_en is not None
     assert row.responsible_party is not None
     assert row.kind is not None
-    return conditions.Leaf(
-        row.code, conditions.Text(row.text_id, row.text_en), row.responsible_party, bool(row.gating), row.kind
-    )
+    text = conditions.Text(row.text_id, row.text_en)
+    return conditions.Leaf(row.code, text, row.responsible_party, bool(row.gating), row.kind, row.due_at)

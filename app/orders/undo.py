@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.auth import four_eyes
 from app.errors import Conflict
 from app.journal.actor import Actor
-from app.journal.append import Entry, append, timestamp
+from app.journal.append import timestamp
 from app.journal.events import EventType
-from app.orders import holders, restore, states, targets
+from app.journal.models import Event
+from app.orders import exceptions, holders, restore, states, targets
 from app.orders.guarding import Guard
 from app.orders.models import ORDINAL_BITS, Ground, Order, OrderKind, OrderState, TargetRow
 from app.orders.schemas import Undo
@@ -71,15 +71,8 @@ def undo(
     act = what(session, order, now)
     if act is Act.PROPOSED:
         return Undone(act, restore.whole(session, actor, order, command, now, guard=guard, staged=staged))
-    if act is Act.END_PROPOSED and order.end_proposed_by_id is None:
-        states.revise(order)
-        order.end_proposed_by_id = actor.principal_id
-        facts = {"order": order.uid, "reason": command.reason}
-        append(session, actor, Entry(EventType.ORDER_END_PROPOSED, facts, order.id), now)
-        session.flush()
+    if not exceptions.agreed(session, actor, order, Ground.WRONG_BLOCK, None, command.reason, now):
         return Undone(act, order)
-    if act is Act.END_PROPOSED:
-        four_eyes.check(actor, order.end_proposed_by_id, act="undo", first_act="proposed to undo")
     states.end(session, actor, order, Ground.WRONG_BLOCK, now, facts={"reason": command.reason, "undo": True})
     session.flush()
     return Undone(Act.LIFTED, order)
@@ -147,6 +140,14 @@ def refuse_if_overtaken(session: Session, proposal: Order) -> None:
     if proposal.undoes_id is None:
         return
     undone = session.get_one(Order, proposal.undoes_id)
-    if undone.ended_at is not None and undone.ended_at > proposal.proposed_at:
+    if undone.ended_at is not None and _last(session, undone, EventType.ORDER_ENDED) > _last(
+        session, proposal, EventType.ORDER_PROPOSED
+    ):
         raise Conflict(f"order {undone.number} has ended since ({undone.ground}, {timestamp(undone.ended_at)})")
     restore.refuse_if_met(session, undone)
+
+
+def _last(session: Session, order: Order, type_: EventType) -> int:
+    """The number of the last event of a kind: acts of one moment have an order too."""
+    query = select(func.max(Event.seq)).where(Event.order_id == order.id, Event.type == type_)
+    return session.scalar(query) or 0

@@ -2,6 +2,7 @@
 is there."""
 
 import hashlib
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ from struct import Struct
 from typing import IO
 from zlib import crc32
 
+from app.journal.notes import Signer
 from app.publication import export_index
 from app.publication.marks import sync_folder
 from resolver_policy.formats.pieces import Known, Piece
 
 DIGEST_ENDING = ".sha256"
+SIGNATURE_ENDING = ".sig"
 GZIP_ENDING = ".gz"
 
 GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -100,6 +103,16 @@ def digest_of(path: Path) -> Path:
     return path.with_name(path.name + DIGEST_ENDING)
 
 
+def signed(path: Path, signer: Signer) -> bytes:
+    """The signature of an export (Ed25519, over its octets): made once, and kept under the key's id."""
+    kept = path.with_name(f"{path.name}.{signer.public.id.hex()}{SIGNATURE_ENDING}")
+    if not kept.exists():
+        with path.open("rb") as file, _temporary(path.parent) as target:
+            target.write(signer.private.sign(_mapped(file)))
+            _place(target, kept)
+    return kept.read_bytes()
+
+
 @contextmanager
 def newest_pieces(folder: Path, format_name: str) -> Iterator[Known]:
     """The pieces of the export of a format that was written last."""
@@ -109,11 +122,19 @@ def newest_pieces(folder: Path, format_name: str) -> Iterator[Known]:
         yield known
 
 
+def _mapped(file: IO[bytes]) -> memoryview:
+    """The octets of a file, not read into memory; nothing cannot be mapped."""
+    empty = os.fstat(file.fileno()).st_size == 0
+    return memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def drop_old(folder: Path, format_name: str, kept: int) -> None:
     """Keep the newest versions: a download in progress holds its open file, and a moment's grace costs little."""
     for path in _whole(folder, format_name)[:-kept]:
         for ending in (DIGEST_ENDING, "", GZIP_ENDING, export_index.ENDING):
             path.with_name(path.name + ending).unlink(missing_ok=True)
+        for signature in folder.glob(f"{path.name}.*{SIGNATURE_ENDING}"):
+            signature.unlink(missing_ok=True)
 
 
 def _whole(folder: Path, format_name: str) -> list[Path]:

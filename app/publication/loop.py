@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Clock, Database, Watch
 from app.orders import clock as orders_clock
-from app.orders.models import Order
 from app.publication import lease as leases
 from app.publication import zones
 from app.publication.lease import Lease, LeaseLost
@@ -178,5 +176,5 @@ class Publishing:
     def _due_in(self, now: dt.datetime) -> float:
         """Seconds until the next act is due."""
         with self._database.read() as session:
-            due_at = session.scalar(select(func.min(Order.due_at)))
+            due_at = orders_clock.next_at(session)
         return LONGEST_NAP if due_at is None else (due_at - now).total_seconds()

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.journal.models import JournalHead
+from app.journal.moment import settled
 from app.publication import acts, digest, explaining, layering, spans, stops, zones
 from app.publication.acts import Act
 from app.publication.layering import Progress
@@ -79,6 +80,7 @@ class Publisher:
         """Bring zones in line with the settings, serials above everything that was ever shown, and the marks in line
         with a release whose process ended before it wrote them."""
         with self._database.write() as session:
+            now = settled(session, now)
             if zones.configure(session, self._settings, self._marks, now):
                 self._write_small(session, (), now, even_unchanged=True)
             serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
@@ -104,7 +106,7 @@ class Publisher:
         """
         if self._found:
             with self._database.write() as session:
-                stops.stop(session, self._found, now)
+                stops.stop(session, self._found, settled(session, now))
             self._found = []
         serials = self._release_prepared(now) if self.is_prepared else self._release_waiting(now)
         self._raise_marks(serials)
@@ -188,7 +190,7 @@ class Publisher:
 
     def _stop(self, finding: Finding, now: dt.datetime) -> None:
         with self._database.write() as session:
-            stops.stop(session, [finding], now)
+            stops.stop(session, [finding], settled(session, now))
 
     def _explained(self, session: Session, waiting: Sequence[Act], now: dt.datetime) -> Sequence[Act]:
         """Acts as far as the journal explains them; for any other one publication stops, and lifts go on."""
@@ -207,6 +209,7 @@ class Publisher:
             small: Sequence[Act] = ()
             try:
                 with self._database.write() as session:
+                    now = settled(session, now)
                     self._give_up_if_void(session)
                     self._set_right(session, now)
                     small = self._explained(session, _share(self._small(session), most), now)
@@ -285,6 +288,7 @@ class Publisher:
         assert making is not None
         try:
             with self._database.write() as session:
+                now = settled(session, now)
                 self._give_up_if_void(session)
                 if self._making is None or not self._explained(session, self._free(session, [making.act]), now):
                     self._making = None
@@ -339,10 +343,10 @@ class Publisher:
         changed: bool = True,
     ) -> Serials:
         """Insert the row that makes what was written a release, with its serial in each zone."""
-        rules_sum = digest.stored(totals.rules_sum)
+        rules_sum, before = digest.stored(totals.rules_sum), zones.head(session)
         release = Release(
             id=release_id,
-            published_at=now,
+            published_at=now if before is None else max(now, before.published_at),
             names=totals.names,
             rules=totals.records,
             digest=digest.of_sum(rules_sum),

@@ -1,5 +1,6 @@
 """`/zones`: serials, digests, exports, what changed since a serial, and undoing a release."""
 
+import base64
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,11 +12,12 @@ from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
 from app.deps import ClockDep, DatabaseDep, SessionDep
 from app.errors import Gone, NotFound
+from app.journal import signing
 from app.journal.actor import Actor
 from app.journal.moment import moment
 from app.orders.guarding import Guard
 from app.orders.schemas import Undo
-from app.publication import export, layering, undo, zones
+from app.publication import export, export_file, layering, undo, zones
 from app.publication.models import Release, Zone
 from app.publication.store import changes_between, table_of
 from app.settings import Settings
@@ -72,15 +74,23 @@ def read_changes(
     }
 
 
+@router.get("/{zone}/export.{format_}.sig", summary="The signature of the zone as a file: Ed25519, 64 octets")
+def read_signature(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
+    """Over the octets of the plain form, by the key of `/audit/keys`; `ETag` and `X-Zone-Serial` say of which file."""
+    found = _current(session, request, zone, format_)
+    signature = export_file.signed(found.path, signing.needed(session, request.app.state.settings.log_key_path))
+    headers = {"ETag": found.etag, "X-Zone-Serial": str(found.serial), "Cache-Control": "private, no-cache"}
+    return Response(signature, media_type="application/octet-stream", headers=headers)
+
+
 @router.get("/{zone}/export.{format_}", summary="The zone as a file")
 @router.head("/{zone}/export.{format_}", include_in_schema=False)
 def read_export(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
     """A format that cannot say all that a zone says blocks less, never more.
 
-    Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it."""
-    settings: Settings = request.app.state.settings
-    soa = wire.Soa(settings.mname, settings.rname)
-    found = export.current(session, settings.data_dir, zone, format_, soa)
+    Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it.
+    `X-Content-Ed25519` signs the octets of the plain form, `X-Log-Checkpoint` is the journal's checkpoint (base64)."""
+    found = _current(session, request, zone, format_)
     packed = _accepts_gzip(request.headers.get("accept-encoding", ""))
     headers = {
         "ETag": found.gzip_etag if packed else found.etag,
@@ -89,6 +99,7 @@ def read_export(zone: str, format_: FormatName, actor: Fetcher, session: Session
         "X-Content-Type-Options": "nosniff",
         "X-Zone-Serial": str(found.serial),
         "X-Content-SHA256": found.digest,
+        **_proofs(session, request, found),
     }
     if _matches(request.headers.get("if-none-match"), {found.etag, found.gzip_etag}):
         return Response(status_code=304, headers=headers)
@@ -115,6 +126,23 @@ def undo_release(
     release = undo.release_of(session, zone, serial)
     items = undo.undo(session, actor, release, command, moment(session, clock), guard=guard, staged=staged)
     return {"zone": zone, "serial": serial, "items": [_undone(item) for item in items]}
+
+
+def _current(session: Session, request: Request, zone: str, format_: str) -> export.Export:
+    settings: Settings = request.app.state.settings
+    soa = wire.Soa(settings.mname, settings.rname)
+    return export.current(session, settings.data_dir, zone, format_, soa)
+
+
+def _proofs(session: Session, request: Request, found: export.Export) -> dict[str, str]:
+    """What goes with an export, so that many hold it; nothing on a host that has not the journal's key."""
+    signer = signing.held(session, request.app.state.settings.log_key_path)
+    if signer is None:
+        return {}
+    return {
+        "X-Content-Ed25519": base64.b64encode(export_file.signed(found.path, signer)).decode(),
+        "X-Log-Checkpoint": base64.b64encode(signing.checkpoint(session, signer).encode()).decode(),
+    }
 
 
 def _undone(item: undo.Item) -> dict[str, Any]:

@@ -1,20 +1,16 @@
 """Keeping TSIG secrets so that a copy of the database alone does not hold them: AES-256-GCM under a key file."""
 
-import os
 import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from app import keyfile
 from app.errors import SettingInvalid
 
-KEY_OCTETS = 32
 NONCE_OCTETS = 12
-OWNER_ONLY = 0o600
-_OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +39,10 @@ class SecretKey:
 
 
 def make(path: Path) -> SecretKey:
-    """Make the key file where there is none, and read it; of two that make it at once, both get the same.
-
-    It appears whole or not at all: written under another name, then linked to its own.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            _write(draft, secrets.token_bytes(KEY_OCTETS))
-            _link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-    return read(path)
+    """Make the key file where there is none, and read it; of two that make it at once, both get the same."""
+    return SecretKey(path, keyfile.make(path))
 
 
 def read(path: Path) -> SecretKey:
     """Read a key file; raises SettingInvalid where it is missing, damaged, or open to other accounts."""
-    try:
-        mode = path.stat().st_mode
-        octets = path.read_bytes() if stat.S_ISREG(mode) else b""
-    except OSError as error:
-        raise SettingInvalid(f"the key file {path} cannot be read: {error.strerror}") from error
-    if mode & _OTHERS:
-        raise SettingInvalid(
-            f"the key file {path} is open to other accounts (mode {stat.S_IMODE(mode):04o}): run `chmod 600 {path}`"
-        )
-    if len(octets) != KEY_OCTETS:
-        raise SettingInvalid(
-            f"the key file {path} is damaged: it has {len(octets)} octets and not {KEY_OCTETS}; "
-            "put back the copy that was made with the database"
-        )
-    return SecretKey(path, octets)
-
-
-def _write(path: Path, octets: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _link(draft: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    return SecretKey(path, keyfile.read(path))

@@ -8,8 +8,8 @@ from bench.pulih import SETTINGS, copy, started
 from bench.run import LARGE, Run
 from tests.installation import Installation
 
-KEPT = ("pulih.db", "pulih.db-wal", "pulih.db-shm", "secret.key", "marks")
-"""What a rebuild has: the database, the key that opens it, and the high-water marks."""
+KEPT = ("pulih.db", "pulih.db-wal", "pulih.db-shm", "secret.key", "log.key", "marks")
+"""What a rebuild has: the database, its two keys, and the high-water marks."""
 
 
 def start(run: Run) -> list[Figure]:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from app.db import UTCDateTime, refusal_triggers
+from app.orders import sop_templates
 from migrations import cases, reviews
 
 revision = "0001"
@@ -54,6 +55,7 @@ CONDITION_COLUMNS = (
     "responsible_party",
     "gating",
     "kind",
+    "due_at",
 )
 
 REVIEW_COLUMNS = (
@@ -68,7 +70,49 @@ REVIEW_COLUMNS = (
     "opened_by_id",
 )
 
+SOP_COLUMNS = (
+    "id",
+    "code",
+    "number",
+    "version",
+    "title_id",
+    "title_en",
+    "source",
+    "conditions",
+    "profiles",
+    "sha256",
+    "proposed_at",
+    "proposed_by_id",
+)
+
 REFUSALS = (
+    ("sops_delete", "sops", "DELETE", "1 = 1", "a version of a template is never deleted"),
+    (
+        "sops_insert",
+        "sops",
+        "INSERT",
+        (
+            "NEW.state <> 'proposed' OR NEW.number <> 1 + (SELECT coalesce(max(number), 0) FROM sops"
+            " WHERE code = NEW.code AND state = 'confirmed') OR EXISTS (SELECT 1 FROM sops WHERE id = NEW.id)"
+            " OR (SELECT role FROM principals WHERE id = NEW.proposed_by_id) IS DISTINCT FROM 'approver'"
+        ),
+        "a version of a template begins as the proposal of an approver",
+    ),
+    (
+        "sops_update",
+        "sops",
+        "UPDATE",
+        "OLD.state <> 'proposed' OR NEW.state = 'proposed' OR "
+        + " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in SOP_COLUMNS),
+        "a version of a template is decided once, and never changed",
+    ),
+    (
+        "sops_decision",
+        "sops",
+        "UPDATE",
+        "(SELECT role FROM principals WHERE id = NEW.decided_by_id) IS DISTINCT FROM 'approver'",
+        "an approver decides on a version of a template",
+    ),
     (
         "events_insert",
         "events",
@@ -83,6 +127,24 @@ REFUSALS = (
     ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
     ("journal_head_delete", "journal_head", "DELETE", "1 = 1", "the journal only grows"),
     ("journal_head_update", "journal_head", "UPDATE", "NEW.size <> OLD.size + 1", "the journal grows by one"),
+    ("tree_nodes_update", "tree_nodes", "UPDATE", "1 = 1", "the journal is append-only"),
+    ("tree_nodes_delete", "tree_nodes", "DELETE", "1 = 1", "the journal is append-only"),
+    (
+        "tree_nodes_insert",
+        "tree_nodes",
+        "INSERT",
+        "NEW.level < 1 OR (NEW.position + 1) << NEW.level <> (SELECT size FROM journal_head WHERE id = 1)",
+        "a subtree of the journal is written with the event that completes it",
+    ),
+    ("log_keys_update", "log_keys", "UPDATE", "1 = 1", "the journal is append-only"),
+    ("log_keys_delete", "log_keys", "DELETE", "1 = 1", "the journal is append-only"),
+    (
+        "log_keys_insert",
+        "log_keys",
+        "INSERT",
+        "NOT EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq AND type IN ('log.key_made','log.key_rotated'))",
+        "a key of the journal is in force by an event",
+    ),
     (
         "principals_update",
         "principals",
@@ -161,6 +223,17 @@ REFUSALS = (
         "UPDATE",
         " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in CONDITION_COLUMNS),
         "what a condition asks for is immutable",
+    ),
+    (
+        "conditions_state",
+        "conditions",
+        "UPDATE",
+        (
+            "NEW.state <> OLD.state AND (OLD.state || ' ' || NEW.state) NOT IN ('pending claimed', 'rejected claimed',"
+            " 'breached claimed', 'claimed met', 'claimed rejected', 'pending waived', 'claimed waived',"
+            " 'rejected waived', 'breached waived', 'met breached')"
+        ),
+        "a condition does not move that way",
     ),
     ("tokens_delete", "tokens", "DELETE", "1 = 1", "a token is revoked, never deleted"),
     ("zone_serials_update", "zone_serials", "UPDATE", "1 = 1", "a serial is never changed"),
@@ -249,6 +322,18 @@ REFUSALS = (
             " IS DISTINCT FROM 'approver'"
         ),
         "an approver approves",
+    ),
+    (
+        "orders_exception",
+        "orders",
+        "UPDATE",
+        (
+            "OLD.kind = 'exception' AND NEW.state <> OLD.state AND (NEW.state = 'suspended' OR NEW.state = 'ended'"
+            " AND NEW.ground NOT IN ('order_expired','conditions_met')"
+            " AND (NEW.end_proposed_by_id IS NULL OR NEW.ended_by_id IS NULL"
+            " OR NEW.end_proposed_by_id = NEW.ended_by_id))"
+        ),
+        "two approvers end an exception",
     ),
     (
         "orders_number",
@@ -417,8 +502,15 @@ REFUSALS = (
         "evidence_insert",
         "evidence",
         "INSERT",
-        "EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id)",
+        "EXISTS (SELECT 1 FROM evidence WHERE id = NEW.id OR uid = NEW.uid)",
         "evidence is never replaced",
+    ),
+    (
+        "evidence_sealed",
+        "evidence",
+        "INSERT",
+        "(SELECT state FROM conditions WHERE conditions.id = NEW.condition_id) IN ('met','waived')",
+        "the evidence of a condition is sealed once it is met",
     ),
     (
         "rule_spans_update",
@@ -473,12 +565,32 @@ def upgrade() -> None:
     create_tables()
     create_tables_of_lifts()
     create_tables_of_the_guard()
+    create_table_of_sops()
     cases.create_tables()
     reviews.create_tables()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
     for statement in refusal_triggers(op.get_bind().dialect.name, (*REFUSALS, *cases.REFUSALS, *reviews.REFUSALS)):
         op.execute(statement)
+
+
+def create_tables_of_the_tree() -> None:
+    op.create_table(
+        "tree_nodes",
+        sa.Column("level", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("position", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("level", "position", name="pk_tree_nodes"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "log_keys",
+        sa.Column("seq", ROW_ID, autoincrement=False, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("public", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["events.seq"], name="fk_log_keys_seq"),
+        sa.PrimaryKeyConstraint("seq", name="pk_log_keys"),
+    )
 
 
 def create_tables() -> None:
@@ -504,6 +616,7 @@ def create_tables() -> None:
         sa.Column("size", ROW_ID, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_journal_head"),
     )
+    create_tables_of_the_tree()
     op.create_table(
         "principals",
         sa.Column("id", ROW_ID, nullable=False),
@@ -789,6 +902,7 @@ def create_tables() -> None:
         sa.Column("lift_document", sa.Text(), nullable=True),
         sa.Column("suspended_until", UTCDateTime(), nullable=True),
         sa.Column("notice_due_at", UTCDateTime(), nullable=True),
+        sa.Column("end_proposed", sa.Text(), nullable=True),
         sa.Column("end_proposed_by_id", ROW_ID, nullable=True),
         sa.Column("ended_at", UTCDateTime(), nullable=True),
         sa.Column("ended_by_id", ROW_ID, nullable=True),
@@ -868,14 +982,6 @@ def create_tables() -> None:
         postgresql_where=sa.text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
     )
     op.create_index("ix_orders_undoes_id", "orders", ["undoes_id"], unique=False)
-    op.create_index(
-        "ix_orders_waiting",
-        "orders",
-        ["proposed_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'proposed'"),
-        postgresql_where=sa.text("state = 'proposed'"),
-    )
     op.create_table(
         "tokens",
         sa.Column("id", ROW_ID, nullable=False),
@@ -928,13 +1034,22 @@ def create_tables() -> None:
         sa.Column("responsible_party", sa.Text(), nullable=True),
         sa.Column("gating", sa.Boolean(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("due_at", UTCDateTime(), nullable=True),
         sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("delegate", sa.Text(), nullable=True),
+        sa.Column("delegated_from", UTCDateTime(), nullable=True),
+        sa.Column("delegated_until", UTCDateTime(), nullable=True),
         sa.Column("commitment_due_at", UTCDateTime(), nullable=True),
         sa.Column("claimed_by_id", ROW_ID, nullable=True),
         sa.Column("verified_by_id", ROW_ID, nullable=True),
         sa.CheckConstraint(
             "op <> 'leaf' OR state <> 'met' OR verified_by_id IS NOT NULL AND claimed_by_id IS NOT NULL",
             name=op.f("ck_conditions_met_by_two"),
+        ),
+        sa.CheckConstraint(
+            "(delegate IS NULL) = (delegated_from IS NULL) AND (delegate IS NULL) = (delegated_until IS NULL)"
+            " AND (delegate IS NULL OR delegated_from < delegated_until)",
+            name=op.f("ck_conditions_delegated_for_a_time"),
         ),
         sa.CheckConstraint(
             "verified_by_id IS NULL OR verified_by_id <> claimed_by_id", name=op.f("ck_conditions_four_eyes")
@@ -946,6 +1061,14 @@ def create_tables() -> None:
         sa.UniqueConstraint("uid", name="uq_conditions_uid"),
     )
     op.create_index("uq_conditions_order_id_position", "conditions", ["order_id", "position"], unique=True)
+    op.create_index(
+        "ix_conditions_delegated_until",
+        "conditions",
+        ["delegated_until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'met'"),
+        postgresql_where=sa.text("state = 'met'"),
+    )
     op.create_table(
         "in_force",
         sa.Column("id", ROW_ID, nullable=False),
@@ -971,16 +1094,24 @@ def create_tables() -> None:
     op.create_table(
         "evidence",
         sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("condition_id", ROW_ID, nullable=False),
         sa.Column("submitted_at", UTCDateTime(), nullable=False),
         sa.Column("submitted_by_id", ROW_ID, nullable=False),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("file_name", sa.Text(), nullable=True),
+        sa.Column("file_type", sa.Text(), nullable=True),
+        sa.Column("file_size", ROW_ID, nullable=True),
         sa.Column("file_content", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(file_name IS NULL) = (file_content IS NULL) AND (file_name IS NULL) = (file_type IS NULL)",
+            name=op.f("ck_evidence_a_whole_file"),
+        ),
         sa.ForeignKeyConstraint(["condition_id"], ["conditions.id"], name="fk_evidence_condition_id"),
         sa.ForeignKeyConstraint(["submitted_by_id"], ["principals.id"], name="fk_evidence_submitted_by_id"),
         sa.PrimaryKeyConstraint("id", name="pk_evidence"),
+        sa.UniqueConstraint("uid", name="uq_evidence_uid"),
     )
     op.create_index("ix_evidence_condition_id", "evidence", ["condition_id"], unique=False)
 
@@ -1098,3 +1229,46 @@ def create_tables_of_the_guard() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_ranked_names_file_id_rank", "ranked_names", ["file_id", "rank"], unique=False)
+
+
+def create_table_of_sops() -> None:
+    """Templates of conditions, and those that ship."""
+    table = op.create_table(
+        "sops",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("number", ROW_ID, nullable=False),
+        sa.Column("version", ROW_ID, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("title_id", sa.Text(), nullable=False),
+        sa.Column("title_en", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("conditions", sa.Text(), nullable=False),
+        sa.Column("profiles", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("proposed_at", UTCDateTime(), nullable=True),
+        sa.Column("proposed_by_id", ROW_ID, nullable=True),
+        sa.Column("decided_at", UTCDateTime(), nullable=True),
+        sa.Column("decided_by_id", ROW_ID, nullable=True),
+        sa.CheckConstraint("state IN ('proposed','confirmed','withdrawn')", name=op.f("ck_sops_state")),
+        sa.CheckConstraint("(proposed_by_id IS NULL) = (proposed_at IS NULL)", name=op.f("ck_sops_shipped")),
+        sa.CheckConstraint(
+            "(state = 'proposed') = (decided_at IS NULL) OR proposed_by_id IS NULL", name=op.f("ck_sops_decided")
+        ),
+        sa.CheckConstraint(
+            "state <> 'confirmed' OR proposed_by_id IS NULL"
+            " OR decided_by_id IS NOT NULL AND decided_by_id <> proposed_by_id",
+            name=op.f("ck_sops_four_eyes"),
+        ),
+        sa.ForeignKeyConstraint(["decided_by_id"], ["principals.id"], name="fk_sops_decided_by_id"),
+        sa.ForeignKeyConstraint(["proposed_by_id"], ["principals.id"], name="fk_sops_proposed_by_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_sops"),
+    )
+    op.create_index("uq_sops_code_version", "sops", ["code", "version"], unique=True)
+    for name, columns, state in (
+        ("uq_sops_confirmed", ["code", "number"], "confirmed"),
+        ("uq_sops_proposed", ["code"], "proposed"),
+    ):
+        where = sa.text(f"state = '{state}'")
+        op.create_index(name, "sops", columns, unique=True, sqlite_where=where, postgresql_where=where)
+    op.bulk_insert(table, list(sop_templates.shipped()))

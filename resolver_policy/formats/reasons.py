@@ -4,11 +4,10 @@ They hold text that operators wrote, so no resolver reads them. What they tell o
 answer about a name tells, its authority and its category; no person, no id, no platform, no evidence.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 
+from resolver_policy.formats import table
 from resolver_policy.formats.format import Contents, Holder, Whole, joined
 from resolver_policy.formats.walk import deciding
 from resolver_policy.names import from_key
@@ -29,8 +28,6 @@ COLUMNS = (
     "emergency",
 )
 ENCODER = json.JSONEncoder(separators=(",", ":"))
-BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What spreadsheets take for the beginning of a formula, the full-width forms included."""
 
 
 def render_csv(contents: Contents) -> Iterator[bytes]:
@@ -47,16 +44,10 @@ def render_json_lines(contents: Contents) -> Iterator[bytes]:
 
 
 def _csv_lines(contents: Contents) -> Iterator[str]:
-    line = io.StringIO(newline="")
-    writer = csv.writer(line)
-    writer.writerow(COLUMNS)
-    yield line.getvalue()
+    yield table.line(COLUMNS)
     for holder in deciding(contents):
-        line.seek(0)
-        line.truncate()
         values = _row(holder).values()
-        writer.writerow([_cell(json.dumps(value) if isinstance(value, bool) else value) for value in values])
-        yield line.getvalue()
+        yield table.line(json.dumps(value) if isinstance(value, bool) else value for value in values)
 
 
 def _row(holder: Holder) -> dict[str, str | bool | None]:
@@ -75,12 +66,6 @@ def _row(holder: Holder) -> dict[str, str | bool | None]:
         holder.emergency,
     )
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _cell(text: str | None) -> str:
-    if text is None:
-        return ""
-    return f"'{text}" if text.lstrip(" ").startswith(BEGINS_A_FORMULA) else text
 
 
 LIMITS = "what an order holds, not how records come of it; no conditions; for people and programs, not for resolvers"

@@ -41,6 +41,8 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
                 "category": "gambling",
                 "authority": "Example Ministry",
                 "conditions_left": ["content_removed"],
+                "conditions_left_tree": "content_removed",
+                "conditions_overdue": [],
                 "lift_planned": None,
             }
         ],
@@ -71,8 +73,14 @@ def test_the_public_answer_says_why_and_how_to_apply_and_no_more(service: Servic
                 "since": text_of(NOW),
                 "reason": {"id": "Perjudian daring", "en": "Online gambling"},
                 "conditions_left": [
-                    {"code": "content_removed", "text": {"id": "Konten dihapus", "en": "The content is removed"}}
+                    {
+                        "code": "content_removed",
+                        "text": {"id": "Konten dihapus", "en": "The content is removed"},
+                        "due_at": None,
+                        "overdue": False,
+                    }
                 ],
+                "conditions_left_tree": "content_removed",
                 "lift_planned": None,
             }
         ],
@@ -140,7 +148,7 @@ def test_a_lifted_name_says_when_and_on_what_ground(service: Service) -> None:
     service.clock.forward(HOUR)
     service.lift(order, ground="appeal_upheld", document="Appeal 3", by="approver-2")
 
-    ending = {"at": text_of(NOW + HOUR), "ground": "appeal_upheld", "commitments": []}
+    ending = {"at": text_of(NOW + HOUR), "ground": "appeal_upheld", "commitments": [], "waived": []}
     lifted = {"order_number": "EX-1", "sample": False, "emergency": False, **ending}
     assert service.read("names/a.example", by=None)["lifted"] == [lifted]
     assert service.read("names/a.example")["lifted"] == [{"order_id": order["id"], **lifted}]

@@ -60,9 +60,14 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/categories": ALL,
     "GET /api/v1/sops": STAFF,
     "GET /api/v1/sops/{code}": STAFF,
+    "PUT /api/v1/sops/{code}": {AP},
+    "POST /api/v1/sops/{code}/confirm": {AP},
+    "POST /api/v1/sops/{code}/withdraw": {AP},
     "GET /api/v1/conditions": {OP, AP, AU, PL},
     "GET /api/v1/conditions/{uid}": {OP, AP, AU, PL},
     "POST /api/v1/conditions/{uid}/claim": {OP, AP, PL},
+    "POST /api/v1/conditions/{uid}/evidence": {OP, AP, PL},
+    "GET /api/v1/conditions/{uid}/evidence/{evidence_id}": {OP, AP, AU, PL},
     "POST /api/v1/conditions/{uid}/verify": {AP},
     "POST /api/v1/conditions/{uid}/reject": {AP},
     "POST /api/v1/conditions/{uid}/waive": {AP},
@@ -71,6 +76,13 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "GET /api/v1/names/{name}": ALL,
     "GET /api/v1/names/{name}/history": STAFF,
     "GET /api/v1/audit/events": {AU},
+    "GET /api/v1/audit/checkpoint": ALL,
+    "GET /api/v1/audit/keys": ALL,
+    "GET /api/v1/audit/proofs/inclusion": {AU},
+    "GET /api/v1/audit/proofs/consistency": ALL,
+    "GET /api/v1/audit/export": {AU},
+    "GET /api/v1/audit/figures.{format_}": STAFF,
+    "GET /api/v1/zones/{zone}/export.{format_}.sig": {AU, ISP},
     "GET /api/v1/zones": {OP, AP, AU, ISP, AD},
     "GET /api/v1/zones/{zone}": {OP, AP, AU, ISP, AD},
     "GET /api/v1/zones/{zone}/changes": {AU, ISP},
@@ -113,7 +125,7 @@ def routes_of(app: FastAPI) -> set[str]:
 def path_of(route: str) -> tuple[str, str]:
     """A method and a path to call a route by; what it is about need not exist."""
     method, path = route.split()
-    for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}"):
+    for placeholder in ("{uid}", "{name}", "{code}", "{id_or_name}", "{evidence_id}"):
         path = path.replace(placeholder, "x.example")
     path = path.replace("{zone}", "block.rpz").replace("{format_}", "rpz").replace("{serial}", "7")
     path = path.replace("{stop_id}", "7")

@@ -6,12 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import select
 
+from app.auth import tokens
 from app.db import Database
+from app.journal.actor import Role
+from app.journal.models import Event
+from app.publication.models import Release
 from app.settings import Settings
 from tests import databases
 from tests.servers import wait_until
-from tests.service import DAY, HOUR, NOW, ZONE, FrozenClock, Json, Service, running, targets, text_of
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, FrozenClock, Json, Service, problem, running, targets, text_of
 
 
 def state(service: Service, uid: str) -> tuple[str, str | None]:
@@ -192,3 +197,72 @@ def test_a_clock_that_jumps_back_undoes_nothing(service: Service) -> None:
     service.clock.forward(-2 * DAY)
 
     assert service.zone() == ["a.example ."]
+
+
+def test_what_is_due_says_the_clock_also_when_it_was_set_back(service: Service) -> None:
+    """Acts of ten days later are recorded already: by mistake, and no reason to do more before its time."""
+    order = service.block("a.example", expires_at=text_of(NOW + 5 * DAY))
+    service.clock.forward(10 * DAY)
+    service.block("b.example")
+    service.clock.forward(-10 * DAY)
+
+    assert service.zone() == ["a.example .", "b.example ."]
+    service.clock.forward(5 * DAY)
+    assert service.zone() == ["b.example ."]
+    assert service.read(f"orders/{order['id']}")["ended_at"] == text_of(NOW + 10 * DAY)
+
+
+def test_releases_and_what_the_publisher_records_stay_in_order_when_the_clock_was_set_back(service: Service) -> None:
+    service.clock.forward(10 * DAY)
+    service.block("a.example", number="EX-A")
+    service.publish()
+    service.clock.forward(-10 * DAY)
+    service.block("b.example")
+    service.publish()
+    databases.run(service.database, "UPDATE orders SET published = false WHERE number = 'EX-A'")
+    service.publish()
+
+    with service.database.read() as session:
+        events = session.execute(select(Event.type, Event.recorded_at).order_by(Event.seq)).all()
+        released = session.scalars(select(Release.published_at).order_by(Release.id)).all()
+    assert "publication.stopped" in {type_ for type_, _ in events}
+    assert [at for _, at in events] == sorted(at for _, at in events)
+    assert released == sorted(released)
+    assert released[-1] == NOW + 10 * DAY
+
+
+def test_a_moment_is_after_all_that_is_recorded_not_only_after_the_last(service: Service) -> None:
+    """What is done on the command line is recorded by the clock as it is."""
+    service.clock.forward(10 * DAY)
+    service.block("a.example")
+    with service.database.write() as session:
+        tokens.create(session, HOST, role=Role.AUDITOR, name="auditor-9", expires_at=None, now=NOW)
+    service.clock.forward(-10 * DAY)
+
+    assert service.block("b.example")["decided_at"] == text_of(NOW + 10 * DAY)
+
+
+def test_a_token_that_has_expired_stays_so_when_the_clock_is_set_back(service: Service) -> None:
+    with service.database.write() as session:
+        text = tokens.create(session, HOST, role=Role.AUDITOR, name="auditor-9", expires_at=NOW + DAY, now=NOW)
+    service.tokens = {**service.tokens, "auditor-9": text}
+    assert service.get("orders", by="auditor-9").status_code == 200
+    service.clock.forward(2 * DAY)
+    service.block("a.example")
+    service.clock.forward(-2 * DAY)
+
+    problem(service.get("orders", by="auditor-9"), 401, "token_invalid")
+
+
+def test_no_release_is_before_the_last_one(service: Service) -> None:
+    """Also where nothing was recorded since but the release itself."""
+    service.block("a.example")
+    service.clock.forward(10 * DAY)
+    service.publish()
+    service.clock.forward(-10 * DAY)
+    service.block("b.example")
+    service.publish()
+
+    with service.database.read() as session:
+        newest, before = session.scalars(select(Release).order_by(Release.id.desc()).limit(2)).all()
+    assert (before.published_at, newest.published_at) == (NOW + 10 * DAY, NOW + 10 * DAY)

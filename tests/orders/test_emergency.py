@@ -92,6 +92,17 @@ def test_it_lapses_by_itself_in_its_moment_and_not_before(service: Service) -> N
     assert service.events()[-1]["facts"]["due_at"] == "2026-11-24T03:00:00.000000Z"
 
 
+def test_it_lapses_in_its_moment_also_while_its_names_are_open(service: Service) -> None:
+    order = emergency(service)
+    service.act(order, "suspend", {"reason": "talks", "until": text_of(NOW + 5 * DAY)})
+    service.clock.forward(2 * DAY)
+    service.publish()
+
+    assert (read(service, order)["state"], read(service, order)["ground"]) == ("ended", "emergency_lapsed")
+    service.clock.forward(3 * DAY)
+    assert service.zone() == []
+
+
 def test_confirmed_by_another_person_it_stands(service: Service) -> None:
     order = emergency(service)
     service.clock.forward(HOUR)

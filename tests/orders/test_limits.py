@@ -4,8 +4,11 @@ import pytest
 
 from app.auth import tokens
 from app.journal.actor import Role
+from app.journal.merkle import merkle_root
 from app.main import create_app
+from app.orders.propose import target_line
 from app.settings import Settings
+from tests import databases
 from tests.policy.scale import Record, scaled, tell
 from tests.service import DAY, HOST, HOUR, NOW, Json, Service, problem, targets
 
@@ -144,3 +147,19 @@ def test_both_are_settings(service: Service, settings: Settings, fields: dict[st
 
     assert app.state.guard.limits.unseen == counts
     assert app.state.guard.limits.window == (HOUR if "unseen_window" in fields else DAY)
+
+
+def test_a_plan_is_bound_to_the_names_that_were_shown(service: Service) -> None:
+    """Names and their root, changed together in the database by its owner, meet nothing else and count as many."""
+    (order,) = proposals(service, 3)
+    plan = service.read(f"orders/{order['id']}/plan", by="approver-1")
+    on = {table: "" if databases.KIND == "sqlite" else f" ON {table}" for table in ("orders", "targets")}
+    databases.run(service.database, f"DROP TRIGGER refuse_targets_update{on['targets']}")
+    databases.run(service.database, f"DROP TRIGGER refuse_orders_update{on['orders']}")
+    databases.run(service.database, "UPDATE targets SET key = 'example.planted.' WHERE key = 'example.o0.n2.'")
+    root = merkle_root(target_line(key, 0) for key in ("example.o0.n0.", "example.o0.n1.", "example.planted."))
+    planted = f"x'{root.hex()}'" if databases.KIND == "sqlite" else f"decode('{root.hex()}', 'hex')"
+    databases.run(service.database, f"UPDATE orders SET targets_root = {planted}")
+
+    body = {"reason": "as shown", "plan_hash": plan["plan_hash"]}
+    problem(service.post(f"orders/{order['id']}/approve", body, by="approver-1"), 409, "plan_changed")

@@ -32,22 +32,30 @@ def test_a_claim_keeps_its_evidence_and_is_not_met(service: Service) -> None:
 
     response = service.post(f"conditions/{leaf['id']}/claim", EVIDENCE, by="operator-1", version='"1"')
 
-    assert answered(response) == {
+    body = answered(response)
+    assert body == {
         **leaf,
         "state": "claimed",
         "version": 2,
+        "overdue": False,
+        "waiver": None,
+        "sealed": False,
         "evidence": [
             {
+                "id": body["evidence"][0]["id"],
                 "submitted_at": text_of(NOW),
                 "sha256": hashlib.sha256(b"see the letter").hexdigest(),
                 "text": "see the letter",
                 "file": None,
+                "media_type": None,
+                "size": None,
+                "download_name": None,
             }
         ],
         "order": {"id": order["id"], "number": order["number"], "state": "active", "ground": None},
     }
     assert response.headers["ETag"] == '"2"'
-    assert service.read(f"conditions/{leaf['id']}") == response.json()
+    assert service.read(f"conditions/{leaf['id']}") == body
 
 
 def test_a_claim_is_one_event_with_the_hash_of_its_evidence(service: Service) -> None:
@@ -64,17 +72,6 @@ def test_a_claim_is_one_event_with_the_hash_of_its_evidence(service: Service) ->
         "state": "claimed",
         "evidence": "sha256:" + hashlib.sha256(b"see the letter").hexdigest(),
     }
-
-
-def test_evidence_is_a_file(service: Service) -> None:
-    leaf = condition(service.block())
-    content = bytes(range(256))
-
-    evidence = {"file": {"name": "letter.pdf", "content": base64.b64encode(content).decode()}}
-    claimed = service.mark(leaf, "claim", by="operator-1", evidence=evidence)
-
-    [kept] = claimed["evidence"]
-    assert (kept["file"], kept["text"], kept["sha256"]) == ("letter.pdf", None, hashlib.sha256(content).hexdigest())
 
 
 def test_evidence_is_a_text_and_a_file(service: Service) -> None:
@@ -138,6 +135,7 @@ def test_the_mark_and_the_lift_are_two_events_at_one_moment(service: Service) ->
     met, ended = service.events()[-2:]
     assert (met["type"], ended["type"], ended["seq"]) == ("condition.met", "order.ended", met["seq"] + 1)
     assert met["facts"]["reason"] == "checked"
+    assert met["facts"]["evidence"] == ["sha256:" + hashlib.sha256(b"see the letter").hexdigest()]
     assert ended["facts"] == {"order": order["id"], "ground": "conditions_met", "because": ["two"]}
     assert met["recorded_at"] == ended["recorded_at"]
 
@@ -215,6 +213,9 @@ def test_a_waived_condition_counts_as_satisfied_and_never_looks_met(service: Ser
     waiver = service.events()[-2]
     assert waiver["type"] == "condition.waived"
     assert (waiver["facts"]["authority"], waiver["facts"]["reason"]) == ("The court", "by law")
+    assert service.events()[-1]["facts"]["waived"] == ["two"]
+    assert waived["waiver"] == {"authority": "The court", "reason": "by law", "at": text_of(NOW)}
+    assert service.read("names/blocked.example", by=None)["lifted"][0]["waived"] == ["two"]
 
 
 @pytest.mark.parametrize("first", [None, "claim"])

@@ -7,7 +7,7 @@ import pytest
 from app.auth import tokens
 from app.errors import AppError
 from app.orders import guarding, ranks
-from app.orders.models import RankFile
+from app.orders.rank_models import RankFile
 from app.settings import Limits, parse_zones
 from tests.orders.test_direct_sql import refused
 from tests.service import NOW, Json, Service, an_order, problem, targets
@@ -210,22 +210,6 @@ def test_no_statement_changes_a_rank_file(service: Service, statement: str) -> N
     imported(service, TOP)
 
     assert "rank file" in refused(service, statement)
-
-
-def test_italy_is_refused_with_its_reason_and_undone_everywhere_when_overridden(service: Service) -> None:
-    """19 October 2024: one name of a storage service, blocked for all its users."""
-    name = "drive.usercontent.google.com"
-    answer = tried(service, name)
-    assert answer["errors"][0] == {"pointer": "/targets/0/name", "value": name, "rule": "protected_service"}
-    assert "google.com" in answer["detail"]
-
-    order = service.propose(targets=targets(name), override=OVERRIDE)
-    plan = service.read(f"orders/{order['id']}/plan")
-    service.approve(order, plan_hash=plan["plan_hash"])
-    assert service.zone() == [f"{name} ."]
-    service.lift(order)
-
-    assert service.zone() == []
 
 
 def test_a_guard_that_has_the_newest_file_is_not_made_again(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The tree of conditions: what is accepted, what counts, and when it is satisfied."""
 
 import copy
+import datetime as dt
 import json
 from collections.abc import Mapping
 from itertools import product
@@ -19,9 +20,11 @@ from resolver_policy.conditions import (
     flatten,
     is_one_line,
     judge,
+    leaves,
     parse,
     prune,
     unflatten,
+    unmet,
 )
 from resolver_policy.errors import ConditionsEmpty, ConditionsInvalid, NoGatingCondition
 from tests.policy.scale import Record, scaled, tell
@@ -80,6 +83,14 @@ def test_a_tree_keeps_its_order() -> None:
     ]
 
 
+def test_a_due_date_is_kept_in_utc_and_counts_for_nothing() -> None:
+    tree = parse(leaf("a", due_at="2027-01-01T07:00:00+07:00"))
+    assert isinstance(tree, Leaf)
+    assert tree.due_at == dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+    assert not judge(tree, {"a": "claimed"}).satisfied
+    assert parse(leaf("a", due_at=None)) == parse(leaf("a"))
+
+
 def nested(depth: int) -> Json:
     tree = leaf("deepest")
     for _ in range(depth - 1):
@@ -133,6 +144,13 @@ BROKEN: list[tuple[object, str, str]] = [
     (leaf("a", text={"id": "x", "en": "a\u2028b"}), "/text/en", "control_character"),
     (leaf("a", text={"id": "x", "en": "a\ud800b"}), "/text/en", "control_character"),
     (leaf("a", text={"id": "x", "en": "a\u202eb"}), "/text/en", "control_character"),
+    (leaf("a", due_at="tomorrow"), "/due_at", "moment"),
+    (leaf("a", due_at="2027-01-01"), "/due_at", "moment"),
+    (leaf("a", due_at="2027-01-01T00:00:00"), "/due_at", "moment"),
+    (leaf("a", due_at="9999-12-31T23:59:59-01:00"), "/due_at", "moment"),
+    (leaf("a", due_at="0001-01-01T00:00:00+01:00"), "/due_at", "moment"),
+    (leaf("a", due_at=1767225600), "/due_at", "moment"),
+    (all_of(leaf("a"), leaf("b", due_at="")), "/all_of/1/due_at", "moment"),
     (all_of(leaf("a"), any_of(leaf("b"), leaf("a"))), "", "code_twice"),
     (many(101), "/all_of", "too_many"),
     (all_of(many(60), any_of(*(leaf(f"d{number}") for number in range(41)))), "", "too_many"),
@@ -344,6 +362,10 @@ def test_random_trees_are_judged_as_the_definition_says(record_property: Record)
 def check_verdict(tree: Tree, value: Json, marked: Mapping[str, str]) -> None:
     verdict = judge(tree, marked)
     assert verdict.satisfied == reference(value, marked)
+    left = unmet(tree, marked)
+    assert tuple(() if left is None else (leaf.code for leaf in leaves(left))) == verdict.left
+    if left is not None:
+        check_unmet(left, tree, marked)
     if verdict.satisfied:
         assert verdict.left == ()
         others = {code: marked[code] if code in verdict.because else "pending" for code in marked}
@@ -351,6 +373,21 @@ def check_verdict(tree: Tree, value: Json, marked: Mapping[str, str]) -> None:
     else:
         assert verdict.because == ()
         assert judge(tree, {**marked, **dict.fromkeys(verdict.left, "met")}).satisfied
+
+
+def check_unmet(left: Tree, tree: Tree, marked: Mapping[str, str]) -> None:
+    """What is left over says when the whole is satisfied, whatever becomes of it."""
+    for code in (leaf.code for leaf in leaves(left)):
+        one = {**marked, code: "waived"}
+        assert judge(left, one).satisfied == judge(tree, one).satisfied
+
+
+def test_what_is_left_keeps_its_alternatives() -> None:
+    tree = parse(FOUR_POINTS)
+    left = unmet(tree, states(tree, channel="met", partner="waived"))
+    expected = parse(all_of(leaf("trusted_flagger"), any_of(leaf("office"), leaf("person"), leaf("partner_scope"))))
+    assert left == expected
+    assert unmet(tree, states(tree, channel="met", trusted_flagger="met", person="met")) is None
 
 
 def test_meeting_more_never_undoes_a_verdict() -> None:

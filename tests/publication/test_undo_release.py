@@ -102,3 +102,30 @@ def test_a_release_that_was_prepared_is_undone_too(service: Service) -> None:
 def test_a_release_that_never_was(service: Service) -> None:
     problem(service.post(f"zones/{ZONE}/releases/7/undo", {"reason": "x"}, by="approver-1"), 404, "not_found")
     problem(service.post("zones/none.rpz/releases/7/undo", {"reason": "x"}, by="approver-1"), 404, "not_found")
+
+
+def test_what_the_same_release_began_is_not_brought_back_in_part(service: Service) -> None:
+    """The order is lifted by the command that proposes its names again: the proposal has nothing left to stand on."""
+    order = service.block("a.example", "b.example")
+    published(service)
+    service.act(order, "suspend", {"reason": "talks", "until": "2026-11-30T00:00:00Z"})
+    published(service)
+    service.act(order, "resume", {"reason": "they failed"})
+    service.lift(order, targets=targets("a.example"))
+
+    proposed, lifted = undo(service, published(service))
+
+    assert (proposed["undo"], lifted["undo"]) == ("proposed", "lifted")
+    path = f"orders/{proposed['proposal_id']}/approve"
+    problem(service.post(path, {"reason": "x"}, by="approver-2"), 409, "state_conflict")
+    assert service.zone() == []
+
+
+def test_what_a_release_opened_for_a_while_is_not_lifted_by_undoing_it(service: Service) -> None:
+    order = service.block("a.example")
+    published(service)
+    service.act(order, "suspend", {"reason": "talks", "until": "2026-11-30T00:00:00Z"})
+
+    (item,) = undo(service, published(service))
+
+    assert (item["undo"], service.read(f"orders/{order['id']}")["state"]) == ("unchanged", "suspended")

@@ -86,7 +86,8 @@ class World:
         with self.database.write() as session:
             order = session.scalars(select(Order).where(Order.uid == held.uid)).one()
             command = Lift(ground=Ground.WRONG_BLOCK, reason="decided", targets=named)
-            lift.lift(session, self.actor(session, "approver-1"), order, command, self.clock())
+            for name in ("approver-1", "approver-2")[: 1 + (order.kind == "exception")]:
+                lift.lift(session, self.actor(session, name), order, command, self.clock())
         held.targets -= targets if targets is not None else held.targets
         self.held = [each for each in self.held if each.targets]
 

@@ -2,8 +2,11 @@
 
 from ipaddress import ip_network
 
-from tests.sample.telegram import STILL_BLOCKED
-from tests.service import Json, Service
+from click.testing import CliRunner
+
+from app.cli import main
+from tests.sample.telegram import NAMES, STILL_BLOCKED
+from tests.service import Json, Service, environment_of
 
 
 def acknowledged(service: Service, until: str) -> dict[str, Json]:
@@ -67,3 +70,40 @@ def test_they_are_on_loopback_sign_with_a_key_that_nobody_has_and_are_never_noti
     for item in lifted.read("subscribers")["items"]:
         assert all(ip_network(address).is_loopback for address in item["addresses"])
         assert (item["keyed"], item["keys"], item["notify"]) == (True, [], [])
+
+
+def said(service: Service, isp: str, name: str, moment: str) -> Json:
+    found = service.read(f"names/{name}?isp={isp}&at={moment}")["isp"]["said"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_who_still_blocked_what_is_told_of_every_name_at_every_moment(lifted: Service) -> None:
+    before, same_day, next_day = "2017-08-10T03:46:30Z", "2017-08-10T12:00:00Z", "2017-08-11T12:00:00Z"
+    for name in NAMES:
+        pending = name in STILL_BLOCKED
+        for moment, overdue in ((same_day, False), (next_day, True)):
+            two = said(lifted, "isp-illustrative-two", name, moment)
+            assert (two["phase"], two["pending"], two["names_pending"], two["overdue"]) == (
+                "partial",
+                pending,
+                5,
+                overdue,
+            )
+            assert (two["due_at"], two["illustrative"]) == ("2017-08-11T03:46:00Z", True)
+            one = said(lifted, "isp-illustrative-one", name, moment)
+            assert (one["phase"], one["pending"], one["overdue"]) == ("applied", False, False)
+        assert said(lifted, "isp-illustrative-two", name, before)["at"] == "2017-07-14T05:30:00Z"
+
+
+def test_before_the_case_and_of_other_names_they_had_said_nothing(lifted: Service) -> None:
+    for name, moment in (("t.me", "2017-07-14T00:00:00Z"), ("t.example", "2017-08-11T12:00:00Z")):
+        assert lifted.read(f"names/{name}?isp=isp-illustrative-two&at={moment}")["isp"]["said"] is None
+
+
+def test_the_command_line_says_it_as_well(lifted: Service) -> None:
+    arguments = ["explain", "t.me", "--isp", "isp-illustrative-two", "--at", "2017-08-11T12:00:00Z"]
+    output = CliRunner().invoke(main, arguments, env=environment_of(lifted.settings)).output
+    assert (
+        "said partial at 2017-08-10 08:00 UTC, 5 names left, this one too, due 2017-08-11 03:46 UTC, OVERDUE" in output
+    )
