@@ -53,6 +53,7 @@ def test_a_proposal_is_answered_with_the_whole_order(service: Service) -> None:
         "review_due_at": "2027-11-01T00:00:00Z",
         "review_at": "2027-11-01T00:00:00Z",
         "stale_since": None,
+        "end_proposed": None,
         "emergency": None,
         "targets_count": 2,
         "lift_planned": None,
