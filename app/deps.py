@@ -3,7 +3,7 @@
 import base64
 import binascii
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Clock, Database
 from app.errors import Fault, StaleVersion, Unprocessable, VersionRequired
+from app.places import FIRST, Place, Placed, decode, encode
 
 HIGHEST_ROW = 2**63 - 1
 """No row of any database has a larger number."""
@@ -121,6 +122,30 @@ def get_page(
 
 
 PageDep = Annotated[PageRequest, Depends(get_page)]
+
+
+class PlaceRequest:
+    """Which part of a list of several tables: at most `limit` items behind a place."""
+
+    def __init__(self, limit: int, after: Place) -> None:
+        self.limit = limit
+        self.after = after
+
+    def answer(self, found: Sequence[Placed]) -> dict[str, object]:
+        """A page of what was found; give one item more than `limit`, if there is one."""
+        items, more = [each.item for each in found[: self.limit]], len(found) > self.limit
+        return {"items": items, "next": encode(found[self.limit - 1].place) if more else None}
+
+
+def get_place(
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+) -> PlaceRequest:
+    """Read `?limit=` and `?cursor=`."""
+    return PlaceRequest(limit, FIRST if cursor is None else decode(cursor))
+
+
+PlaceDep = Annotated[PlaceRequest, Depends(get_place)]
 
 
 def encode_cursor(key: int) -> str:

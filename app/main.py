@@ -21,13 +21,14 @@ from app import garbage, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
 from app.audit.router import router as audit_router
 from app.auth.access import Everybody, check_declared
+from app.cases.router import router as applications_router
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
 from app.journal import signing
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
-from app.orders import guarding, imports_staging
+from app.orders import categories, guarding, imports_staging
 from app.orders.conditions_router import router as conditions_router
 from app.orders.imports_router import router as imports_router
 from app.orders.lifts_router import router as lifts_router
@@ -69,6 +70,7 @@ ROUTERS = (
     reviews_router,
     sops_router,
     imports_router,
+    applications_router,
     answers_router,
     audit_router,
     subscribers_router,
@@ -90,6 +92,7 @@ def create_app(
 ) -> FastAPI:
     """The application on a migrated database; raises where a route does not say who may use it."""
     schema.check(database)
+    categories.check_known(settings.regime.urgent_categories)
     app = FastAPI(
         title="Pulih",
         version="1",

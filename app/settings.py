@@ -11,7 +11,9 @@ from dns.exception import DNSException
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app import regime
 from app.errors import SettingInvalid
+from app.regime import ClockCode, Regime
 from resolver_policy import layers, names, wire
 from resolver_policy.actions import Action, parse_action
 from resolver_policy.errors import PolicyError
@@ -100,9 +102,13 @@ class Settings(BaseSettings):
         description="name of the journal in its checkpoints, for ever (default: host of PUBLIC_URL, and /pulih)",
     )
     public_url: str = Field(default="http://127.0.0.1:8000", description="address by which people reach the service")
+    regime_file: Path | None = Field(
+        default=None, description="file with the law's clocks and papers (default: Indonesian rules, which ship)"
+    )
     overdue_after: str = Field(
-        default="24h",
-        description="how long a subscriber may lack a published serial before it is overdue: 24h, 7d, 30m, or hours",
+        default="",
+        description="how long a subscriber may lack a published serial before it is overdue: 24h, 7d, 30m, or hours"
+        " (default: the regime's clock `isp_applied`)",
     )
     return_notice: str = Field(
         default="24h", description="how long before a suspended block returns notice of it is given: 24h, 7d, 30m, ..."
@@ -162,9 +168,16 @@ class Settings(BaseSettings):
         "overdue_after", "return_notice", "rebase_settling", "rebase_keep", "emergency_window", "unseen_window"
     )
     @classmethod
-    def _a_duration(cls, text: str) -> str:
-        parse_duration(text)
+    def _a_duration(cls, text: str, info: ValidationInfo) -> str:
+        if text or info.field_name != "overdue_after":
+            parse_duration(text)
         return text
+
+    @field_validator("regime_file")
+    @classmethod
+    def _a_regime(cls, path: Path | None) -> Path | None:
+        regime.load(path)
+        return path
 
     @field_validator("mname", "rname")
     @classmethod
@@ -207,8 +220,15 @@ class Settings(BaseSettings):
 
     @property
     def overdue(self) -> dt.timedelta:
-        """How long a subscriber may lack a published serial."""
-        return parse_duration(self.overdue_after)
+        """How long a subscriber may lack a published serial: as set, else as the law has it."""
+        if self.overdue_after:
+            return parse_duration(self.overdue_after)
+        return self.regime.clock(ClockCode.ISP_APPLIED).length
+
+    @property
+    def regime(self) -> Regime:
+        """The law's clocks, urgent categories and papers."""
+        return regime.load(self.regime_file)
 
     @property
     def notice_of_return(self) -> dt.timedelta:

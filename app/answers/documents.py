@@ -38,8 +38,11 @@ def whole(answer: Answer) -> dict[str, Any]:
     }
 
 
-def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
-    """For the public: the state, the orders' numbers and public reasons, what is left, and how to apply."""
+def redacted(answer: Answer, apply: dict[str, Any]) -> dict[str, Any]:
+    """For the public: the state, the orders' numbers and public reasons, what is left, and how to apply.
+
+    Whether somebody has applied is nobody else's business: it would tell of the applicant.
+    """
     return {
         **_state(answer),
         "holders": [_public_holder(holder, answer.at) for holder in answer.holders],
@@ -57,16 +60,24 @@ def redacted(answer: Answer, public_url: str) -> dict[str, Any]:
             }
             for lifted in answer.lifted
         ],
-        "how_to_apply": {
-            "id": f"Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: {public_url}",
-            "en": f"Apply to the ministry for normalisation, naming the order number; information: {public_url}",
-        },
+        "how_to_apply": apply,
     }
 
 
-def at_isp(name: str, found: Sequence[AtIsp], said: Said | None) -> dict[str, Any]:
-    """Whether one ISP has what holds, zone by zone, and what it said itself of a replayed act."""
-    return {"name": name, "zones": [_zone(each) for each in found], "said": None if said is None else asdict(said)}
+def at_isp(
+    name: str, found: Sequence[AtIsp], answer: Answer, due_at: dt.datetime | None, said: Said | None
+) -> dict[str, Any]:
+    """Whether one ISP has what holds, zone by zone, and what it said itself of a replayed act; `due_at` is when the law
+    wants it to, `overdue` that it has not.
+
+    What was decided and is not published yet nobody owes.
+    """
+    late = due_at is not None and answer.at > due_at
+    zones = [
+        {**_zone(each), "overdue": late and each.published == answer.blocked and each.in_effect is not True}
+        for each in found
+    ]
+    return {"name": name, "due_at": due_at, "zones": zones, "said": None if said is None else asdict(said)}
 
 
 def reached(reach: Reach | None) -> dict[str, Any] | None:

@@ -79,6 +79,13 @@ def reach(session: Session, answer: Answer, past: dt.datetime | None) -> Reach |
     return Reach(published, session.get_one(Release, changed).published_at, count, len(ids))
 
 
+def changed_at(session: Session, answer: Answer, past: dt.datetime | None) -> dt.datetime | None:
+    """When what is published of a name last changed: from then on ISPs have their time to apply it."""
+    newest = _head(session, past)
+    changed = None if newest is None else last_change(session, names.sort_key(answer.name), newest.id)
+    return None if changed is None else session.get_one(Release, changed).published_at
+
+
 def _at_isp(
     session: Session, answer: Answer, key: str, zone: str, serial: int, newest: Release, has: Has | None
 ) -> AtIsp:

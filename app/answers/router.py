@@ -1,19 +1,23 @@
-"""`/names` and `/audit/events`."""
+"""`/names`, `/clocks` and `/audit/events`."""
 
 import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import documents, reach, said
+from app.answers import clocks, documents, reach, said
+from app.answers.clocks import Clocks
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
-from app.deps import NowDep, PageDep, SessionDep
+from app.deps import NowDep, PageDep, PlaceDep, SessionDep
 from app.errors import Fault, Forbidden, Unauthenticated, Unprocessable
 from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
+from app.orders import review_queue
 from app.orders.schemas import Moment
+from app.regime import ClockCode
+from app.settings import Settings
 from app.subscribers import queries as subscribers
 
 router = APIRouter(prefix="/api/v1")
@@ -41,15 +45,21 @@ def read_name(
     if isp is not None:
         _check_may_ask(actor, isp)
     answer = explain(session, name, _past(at, now))
+    settings: Settings = request.app.state.settings
     if actor is None:
-        return documents.redacted(answer, request.app.state.settings.public_url)
+        return documents.redacted(answer, clocks.how_to_apply(settings.regime, settings.public_url))
     found = documents.whole(answer)
     if isp is not None:
         row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
-        there = reach.at_isp(session, answer, row, at)
-        return {**found, "isp": documents.at_isp(row.name, there, said.of(session, answer, row.name))}
+        changed_at = reach.changed_at(session, answer, at)
+        due_at = None if changed_at is None else changed_at + settings.overdue
+        there, told = reach.at_isp(session, answer, row, at), said.of(session, answer, row.name)
+        return {**found, "isp": documents.at_isp(row.name, there, answer, due_at, told)}
     if actor.role in READERS:
-        return {**found, "reach": documents.reached(reach.reach(session, answer, at))}
+        pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)
+        due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]
+        reached = documents.reached(reach.reach(session, answer, at))
+        return {**found, "reach": reached, "applications": pending, "reviews": due}
     return found
 
 
@@ -57,6 +67,24 @@ def read_name(
 def read_history(name: str, actor: Reader, session: SessionDep, page: PageDep) -> dict[str, Any]:
     events = history(session, name, after=page.after, limit=page.limit + 1)
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])
+
+
+@router.get("/clocks", tags=["clocks"], summary="The law's clocks that run, the one due first at the front")
+def list_clocks(
+    actor: Reader,
+    session: SessionDep,
+    page: PlaceDep,
+    now: NowDep,
+    request: Request,
+    *,
+    clock: ClockCode | None = None,
+    overdue: bool = False,
+) -> dict[str, Any]:
+    """On proposals until they are decided, on applications until they are (not while papers lack), and on ISPs until
+    they have applied what was published. `overdue`: those alone whose time is over."""
+    settings: Settings = request.app.state.settings
+    running = Clocks(session, settings.regime, settings.overdue, now)
+    return page.answer(running.page(only=clock, overdue=overdue, after=page.after, limit=page.limit + 1))
 
 
 @router.get("/audit/events", tags=["audit"], summary="The journal, oldest first")

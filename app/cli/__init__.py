@@ -19,6 +19,8 @@ COMMANDS = {
     "condition": "conditions",
     "undo": "undo",
     "review": "reviews",
+    "application": "applications",
+    "clocks": "clocks",
     "export": "zones",
     "zone": "zones",
     "explain": "zones",

@@ -25,7 +25,8 @@ commit_option = click.option(
 )
 
 
-def _commitments(texts: tuple[str, ...]) -> list[dict[str, str]]:
+def commitments_of(texts: tuple[str, ...]) -> list[dict[str, str]]:
+    """Commitments as they are written on the command line: `CONDITION=TIME`."""
     pairs = [text.partition("=") for text in texts]
     return [{"condition": condition, "due_at": due_at} for condition, _, due_at in pairs]
 
@@ -39,7 +40,7 @@ def _commitments(texts: tuple[str, ...]) -> list[dict[str, str]]:
 @token_option
 def lift_order(number: str, token_file: Path | None, *, commitments: tuple[str, ...], **fields: str | None) -> None:
     """Lift an order now, with everything it holds."""
-    command = Lift.model_validate({**fields, "commitments": _commitments(commitments)})
+    command = Lift.model_validate({**fields, "commitments": commitments_of(commitments)})
     act(
         number, token_file, APPROVERS, lambda session, actor, found, now: lift.lift(session, actor, found, command, now)
     )
@@ -55,7 +56,7 @@ def lift_order(number: str, token_file: Path | None, *, commitments: tuple[str, 
 @token_option
 def plan_lift(number: str, token_file: Path | None, *, commitments: tuple[str, ...], **fields: str | None) -> None:
     """Plan a lift, or move a planned one."""
-    command = PlanLift.model_validate({**fields, "commitments": _commitments(commitments)})
+    command = PlanLift.model_validate({**fields, "commitments": commitments_of(commitments)})
     act(
         number,
         token_file,

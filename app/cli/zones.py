@@ -3,16 +3,18 @@
 import datetime as dt
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
-from app.answers import documents, reach, said
+from app.answers import clocks, documents, reach, said
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.answers.said import Said
 from app.cli.context import host_actor, open_database, print_json, settings, utc_now
 from app.journal import signing
+from app.orders import review_queue
 from app.orders.condition_documents import codes_text
 from app.orders.documents import emergency_document
 from app.orders.models import ConditionRow, Order
@@ -91,18 +93,29 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
         answer = answers.explain(session, name, past or now)
         if isp is None:
             reached = reach.reach(session, answer, past)
-            found = {"reach": documents.reached(reached)}
-            lines = [*_lines(answer), *_reached(reached)]
+            pending = clocks.pending(session, settings().regime, answer, now=now if past is None else None)
+            due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]
+            found = {"reach": documents.reached(reached), "applications": pending, "reviews": due}
+            lines = [*_lines(answer), *_reached(reached), *map(_applied, pending)]
         else:
             row = subscribers.by_name(session, isp)
             zones_there = reach.at_isp(session, answer, row, past)
+            changed_at = reach.changed_at(session, answer, past)
+            due_at = None if changed_at is None else changed_at + settings().overdue
             told = said.of(session, answer, row.name)
-            found = {"isp": documents.at_isp(row.name, zones_there, told)}
+            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at, told)}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]
         if as_json:
             print_json({**documents.whole(answer), **found})
         else:
             click.echo("\n".join(lines))
+
+
+def _applied(pending: dict[str, Any]) -> str:
+    clock = pending["clock"]
+    until = "" if clock is None or clock["due_at_local"] is None else f", to be decided by {clock['due_at_local']}"
+    late = ", overdue" if clock is not None and clock["overdue"] else ""
+    return f"  {pending['kind']} {pending['id']} is pending{until}{late}"
 
 
 def _moment(text: str) -> dt.datetime:

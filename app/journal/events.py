@@ -20,6 +20,8 @@ class EventType(StrEnum):
     ORDER_RETURN_NOTICED = "order.return_noticed"
     ORDER_RESUMED = "order.resumed"
     ORDER_END_PROPOSED = "order.end_proposed"
+    ORDER_REVIEWED = "order.reviewed"
+    ORDER_NOTED = "order.noted"
     CONDITION_CLAIMED = "condition.claimed"
     CONDITION_EVIDENCE_ADDED = "condition.evidence_added"
     CONDITION_MET = "condition.met"
@@ -32,6 +34,11 @@ class EventType(StrEnum):
     SOP_WITHDRAWN = "sop.withdrawn"
     REVIEW_OPENED = "review.opened"
     REVIEW_CLOSED = "review.closed"
+    APPLICATION_RECEIVED = "application.received"
+    APPLICATION_INCOMPLETE = "application.incomplete"
+    APPLICATION_COMPLETED = "application.completed"
+    APPLICATION_WITHDRAWN = "application.withdrawn"
+    APPLICATION_DECIDED = "application.decided"
     INCIDENT_RECORDED = "incident.recorded"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event

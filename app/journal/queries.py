@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.journal.models import Event
+from app.journal.models import Event, EventPersonal
 
 
 def page(
@@ -51,6 +51,12 @@ def page_of_orders(session: Session, order_ids: Select[int], *, after: int, limi
     """Events of the orders that a query finds, behind sequence number `after`, at most `limit` of them."""
     query = select(Event).where(Event.order_id.in_(order_ids), Event.seq > after)
     return session.scalars(query.order_by(Event.seq).limit(limit)).all()
+
+
+def personal(session: Session, seq: int) -> dict[str, str | None]:
+    """The personal fields of an event; None for one whose text is no longer kept."""
+    rows = session.scalars(select(EventPersonal).where(EventPersonal.seq == seq))
+    return {row.field: row.text for row in rows}
 
 
 def document(event: Event) -> dict[str, Any]:

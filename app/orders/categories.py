@@ -1,8 +1,9 @@
 """The reason codes, from the ministry's own reporting form."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.errors import Fault, Unprocessable
+from app.errors import Fault, SettingInvalid, Unprocessable
 
 
 class Category(NamedTuple):
@@ -45,3 +46,10 @@ def check(code: str) -> None:
     if code not in _CODES:
         fault = Fault(rule="category_unknown", value=code, pointer="/category")
         raise Unprocessable(f"{code!r} is not a category", code="category_unknown", faults=(fault,))
+
+
+def check_known(codes: Iterable[str]) -> None:
+    """Raise SettingInvalid where the urgent categories of a regime are not categories."""
+    unknown = sorted({*codes} - _CODES)
+    if unknown:
+        raise SettingInvalid(f"urgent_categories: {', '.join(unknown)}: no such category")

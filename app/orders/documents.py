@@ -56,6 +56,8 @@ def order_summary(order: Order) -> dict[str, Any]:
         "effective_at": order.effective_at,
         "expires_at": order.expires_at,
         "review_due_at": order.review_due_at,
+        "review_at": order.review_at,
+        "stale_since": order.stale_since,
         "emergency": emergency_document(order),
         "targets_count": order.targets_count,
         "lift_planned": None

@@ -39,6 +39,8 @@ WITHOUT_EFFECT = frozenset(
         EventType.ORDER_SUSPENSION_MOVED,
         EventType.ORDER_RETURN_NOTICED,
         EventType.ORDER_END_PROPOSED,
+        EventType.ORDER_REVIEWED,
+        EventType.ORDER_NOTED,
     }
 )
 """Every event of an order stands in one of these: whether from then on it is in force, is not, or neither."""

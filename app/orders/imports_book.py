@@ -135,11 +135,11 @@ def _fields(template: Template, said: Mapping[str, str]) -> dict[str, Any]:
         known = template.get("reason")
         fields["reason"] = {**(known if isinstance(known, Mapping) else {}), **reason}
     if "review_due_at" in said:
-        fields["review_due_at"] = _moment(said["review_due_at"])
+        fields["review_due_at"] = moment_of(said["review_due_at"])
     return fields
 
 
-def _moment(text: str) -> str | dt.datetime:
+def moment_of(text: str) -> str | dt.datetime:
     """A date alone is where that day begins at the ministry."""
     try:
         return dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), OFFICE)

@@ -78,6 +78,8 @@ class Order(Base):
     it ends at `lapses_at`. `plan_seen` says whether whoever approved it named the hash of its plan.
     `published` says whether the newest release counts it as in force. `undoes_id` is the order whose lift a proposal
     would undo: both are the same legal order, so they share its number. `ended_by_id` is who decided the lift.
+    `review_at` is when the next review is due: moved on by a review, and brought forward (`stale_since`) by a note that
+    a name is no longer what was blocked.
     """
 
     __tablename__ = "orders"
@@ -119,7 +121,21 @@ class Order(Base):
             postgresql_where=text("undoes_id IS NULL AND state NOT IN ('withdrawn','rejected','importing')"),
         ),
         Index("ix_orders_undoes_id", "undoes_id"),
+        Index(
+            "ix_orders_review_at",
+            "review_at",
+            "id",
+            sqlite_where=text("state IN ('scheduled','active','suspended')"),
+            postgresql_where=text("state IN ('scheduled','active','suspended')"),
+        ),
         Index("ix_orders_due_at", "due_at"),
+        Index(
+            "ix_orders_waiting",
+            "proposed_at",
+            "id",
+            sqlite_where=text("state = 'proposed'"),
+            postgresql_where=text("state = 'proposed'"),
+        ),
         Index(
             "ix_orders_astray",
             "id",
@@ -175,6 +191,8 @@ class Order(Base):
     ended_by_id: Mapped[int | None] = mapped_column(ForeignKey("principals.id"))
     ground: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[dt.datetime | None]
+    review_at: Mapped[dt.datetime]
+    stale_since: Mapped[dt.datetime | None]
     published: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __mapper_args__ = {"version_id_col": version, "version_id_generator": False}  # noqa: RUF012 - SQLAlchemy reads a plain dict
@@ -198,42 +216,6 @@ class TargetRow(Base):
     key: Mapped[str] = mapped_column(KeyText)
     match: Mapped[int] = mapped_column(SmallInteger)
     released_at: Mapped[dt.datetime | None]
-
-
-class RankFile(Base):
-    """A list of popular names that somebody imported. The one whose `replaced_at` is null counts; names of the others
-    are gone, who brought them and their digest stay. `live` is false while the names are being stored."""
-
-    __tablename__ = "rank_files"
-    __table_args__ = (
-        Index(
-            "uq_rank_files_current",
-            "live",
-            unique=True,
-            sqlite_where=text("live AND replaced_at IS NULL"),
-            postgresql_where=text("live AND replaced_at IS NULL"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    imported_at: Mapped[dt.datetime]
-    imported_by_id: Mapped[int] = mapped_column(ForeignKey("principals.id"))
-    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
-    count: Mapped[int]
-    live: Mapped[bool]
-    replaced_at: Mapped[dt.datetime | None]
-
-
-class RankedName(Base):
-    """A name of a rank file and its rank, the most popular being 1."""
-
-    __tablename__ = "ranked_names"
-    __table_args__ = (Index("ix_ranked_names_file_id_rank", "file_id", "rank"), {"sqlite_with_rowid": False})
-
-    file_id: Mapped[int] = mapped_column(ForeignKey("rank_files.id"), primary_key=True)
-    key: Mapped[str] = mapped_column(KeyText, primary_key=True)
-    rank: Mapped[int] = mapped_column()
 
 
 class InForce(Base):
@@ -357,6 +339,13 @@ class Review(Base):
             name="closed_by_a_decision",
         ),
         Index("ix_reviews_order_id", "order_id"),
+        Index(
+            "ix_reviews_open",
+            "opened_at",
+            "id",
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
         Index("ix_reviews_condition_id", "condition_id"),
     )
 

@@ -75,6 +75,7 @@ def draft(session: Session, actor: Actor, command: OrderBody, now: dt.datetime) 
         effective_at=command.effective_at,
         expires_at=command.expires_at,
         review_due_at=command.review_due_at,
+        review_at=command.review_due_at,
         targets_count=0,
         targets_root=b"",
         proposed_at=now,

@@ -120,7 +120,7 @@ def _conditions_of(narrowed: OrderFilter) -> Iterator[ColumnElement[bool]]:
         columns = (Order.number, Order.authority, Order.reason_id, Order.reason_en)
         yield or_(*(column.icontains(narrowed.text, autoescape=True) for column in columns))
     if narrowed.review_due_before is not None:
-        yield Order.review_due_at < narrowed.review_due_before
+        yield Order.review_at < narrowed.review_due_before
 
 
 def holds_sample(session: Session) -> bool:

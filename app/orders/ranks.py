@@ -22,7 +22,7 @@ from app.journal.moment import moment
 from app.orders import imports_lines, targets
 from app.orders.guarding import Guard
 from app.orders.imports_sorting import KeySorter
-from app.orders.models import RankedName, RankFile
+from app.orders.rank_models import RankedName, RankFile
 from resolver_policy import guard as policy
 from resolver_policy import names
 from resolver_policy.errors import NameInvalid, PolicyError

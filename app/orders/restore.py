@@ -187,7 +187,7 @@ def propose_again(
 
 
 def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.datetime) -> Order:
-    review_due_at = command.review_due_at or order.review_due_at
+    review_due_at = command.review_due_at or max(order.review_due_at, order.review_at)
     if review_due_at <= now:
         fault = Fault("review_date_past", review_due_at.isoformat(), "/review_due_at")
         raise Unprocessable("the review date has passed: give another", code="review_date_past", faults=(fault,))
@@ -198,6 +198,7 @@ def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.
         version=1,
         effective_at=None,
         review_due_at=review_due_at,
+        review_at=review_due_at,
         targets_count=0,
         targets_root=b"",
         proposed_at=now,

@@ -1,4 +1,4 @@
-"""`/reviews` and `/incidents`: what lifts and wrong blocks leave to be looked at."""
+"""`/review-queue`, `/reviews`, `/notes` and `/incidents`: what is to be looked at, or was."""
 
 from typing import Annotated, Any
 
@@ -6,17 +6,85 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, PageDep, SessionDep, VersionDep, tagged
+from app.deps import ClockDep, NowDep, PageDep, PlaceDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import incidents, reviews
-from app.orders.schemas import CloseReview
+from app.orders import documents, incidents, notes, queries, review_queue, reviewing, reviews
+from app.orders.review_queue import QueueFilter, QueueKind
+from app.orders.review_schemas import Notes, ReviewOrder
+from app.orders.schemas import CloseReview, Moment
 
 router = APIRouter(prefix="/api/v1", tags=["reviews"], route_class=IdempotentRoute)
 
 Reader = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER, AUDITOR))]
 Approver = Annotated[Actor, Depends(Allow(APPROVER))]
+Clerk = Annotated[Actor, Depends(Allow(OPERATOR, APPROVER))]
 OrderId = Annotated[str | None, Query(max_length=60)]
+
+
+def get_queue_filter(
+    *,
+    kind: QueueKind | None = None,
+    category: Annotated[str | None, Query(max_length=64)] = None,
+    overdue: bool = False,
+    before: Moment | None = None,
+) -> QueueFilter:
+    """Filters of the queue; without `before`, what is due within 30 days."""
+    return QueueFilter(kind, category, overdue, before)
+
+
+@router.get("/review-queue", summary="What is to be looked at, the longest overdue first")
+def list_queue(
+    actor: Reader,
+    session: SessionDep,
+    page: PlaceDep,
+    now: NowDep,
+    narrowed: Annotated[QueueFilter, Depends(get_queue_filter)],
+) -> dict[str, Any]:
+    """Orders whose review is due (`review`) or of whose names something was noted (`stale`), and open reviews of lifts
+    (`breach`, `commitment_overdue`)."""
+    return page.answer(review_queue.page(session, narrowed, now, after=page.after, limit=page.limit + 1))
+
+
+@router.post("/orders/{uid}/review", summary="Review an order (not who proposed it), and say when the next is due")
+def review_order(
+    uid: str,
+    command: ReviewOrder,
+    actor: Approver,
+    session: SessionDep,
+    clock: ClockDep,
+    version: VersionDep,
+    response: Response,
+) -> dict[str, Any]:
+    """`keep` it until `next_review_at`, `lift` it now on a ground, or `plan` its lift; what a lift needs is given."""
+    order = version.check(queries.order_by_uid(session, uid, lock=True))
+    done = reviewing.review(session, actor, order, command, moment(session, clock))
+    return documents.order_document(session, tagged(done, response))
+
+
+@router.get("/orders/{uid}/reviews", summary="Every review of an order, oldest first")
+def list_reviews_of_order(uid: str, actor: Reader, session: SessionDep) -> dict[str, Any]:
+    return {"items": reviewing.history(session, queries.order_by_uid(session, uid)), "next": None}
+
+
+@router.post("/notes", summary="Note that names changed owner or are gone: the review of their orders is due at once")
+def note_names(command: Notes, actor: Clerk, session: SessionDep, clock: ClockDep) -> dict[str, Any]:
+    """At most 1,000; each has a verdict: `noted`, `unchanged`, `not_held` (by no order that stands). Nothing is lifted
+    by it, and no name is ever looked up for it."""
+    return {"items": notes.note(session, actor, command.notes, moment(session, clock))}
+
+
+@router.get("/notes", summary="What was noted of names, oldest first")
+def list_notes(
+    actor: Reader,
+    session: SessionDep,
+    page: PageDep,
+    *,
+    order: Annotated[str | None, Query(max_length=200)] = None,
+    name: Annotated[str | None, Query(max_length=2000)] = None,
+) -> dict[str, Any]:
+    found = notes.page(session, order=order, name=name, after=page.after, limit=page.limit + 1)
+    return page.answer([document for _, document in found], [id_ for id_, _ in found])
 
 
 @router.get("/reviews", summary="Breaches after a lift and commitments that were not kept, oldest first")

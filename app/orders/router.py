@@ -9,11 +9,12 @@ from app.auth.idempotency import IdempotentRoute
 from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep, tagged
 from app.journal.actor import Actor
 from app.journal.moment import moment
-from app.orders import decide, documents, limits, plan, propose, queries, ranks
+from app.orders import decide, documents, limits, plan, propose, queries, ranks, waiting
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import OrderState
 from app.orders.schemas import Decide, Moment, ProposeOrder, Withdraw
+from app.settings import Settings
 
 router = APIRouter(prefix="/api/v1", tags=["orders"], route_class=IdempotentRoute)
 
@@ -70,6 +71,13 @@ def list_orders(actor: Reader, session: SessionDep, narrowed: FilterDep, page: P
 @router.get("/orders/{uid}", summary="Read an order; ETag is its version")
 def read_order(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
     return documents.order_document(session, tagged(queries.order_by_uid(session, uid), response))
+
+
+@router.get("/orders/{uid}/clock", summary="Until when the law wants an order decided, or whether it was in time")
+def read_clock(uid: str, actor: Reader, session: SessionDep, now: NowDep, request: Request) -> dict[str, Any]:
+    """`clock` is null where none runs: a past case, an emergency order, a proposal that was withdrawn."""
+    settings: Settings = request.app.state.settings
+    return {"clock": waiting.clock(queries.order_by_uid(session, uid), settings.regime, now)}
 
 
 @router.get("/orders/{uid}/plan", summary="What approval would do")

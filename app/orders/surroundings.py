@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from app.orders import targets
 from app.orders.guarding import Guard
-from app.orders.models import Order, OrderState, RankedName, RankFile, TargetRow
+from app.orders.models import Order, OrderState, TargetRow
+from app.orders.rank_models import RankedName, RankFile
 from resolver_policy import names
 
 COUNTED = 100

@@ -23,6 +23,8 @@ WITHOUT_EFFECT = (
     EventType.ORDER_SUSPENSION_MOVED,
     EventType.ORDER_RETURN_NOTICED,
     EventType.ORDER_END_PROPOSED,
+    EventType.ORDER_REVIEWED,
+    EventType.ORDER_NOTED,
 )
 """Acts that no outsider may notice, not even by the age of a file."""
 

@@ -5,6 +5,7 @@ from alembic import op
 
 from app.db import UTCDateTime, refusal_triggers
 from app.orders import sop_templates
+from migrations import cases, reviews
 
 revision = "0001"
 down_revision = None
@@ -565,9 +566,11 @@ def upgrade() -> None:
     create_tables_of_lifts()
     create_tables_of_the_guard()
     create_table_of_sops()
+    cases.create_tables()
+    reviews.create_tables()
     op.execute("INSERT INTO journal_head (id, size) VALUES (1, 0)")
     op.execute("INSERT INTO publisher_lease VALUES (1, 'nobody', 0, '1970-01-01 00:00:00.000000')")
-    for statement in refusal_triggers(op.get_bind().dialect.name, REFUSALS):
+    for statement in refusal_triggers(op.get_bind().dialect.name, (*REFUSALS, *cases.REFUSALS, *reviews.REFUSALS)):
         op.execute(statement)
 
 
@@ -905,6 +908,8 @@ def create_tables() -> None:
         sa.Column("ended_by_id", ROW_ID, nullable=True),
         sa.Column("ground", sa.Text(), nullable=True),
         sa.Column("due_at", UTCDateTime(), nullable=True),
+        sa.Column("review_at", UTCDateTime(), nullable=False),
+        sa.Column("stale_since", UTCDateTime(), nullable=True),
         sa.Column("published", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.CheckConstraint("state <> 'ended' OR ground IS NOT NULL", name=op.f("ck_orders_ended_on_a_ground")),
         sa.CheckConstraint(

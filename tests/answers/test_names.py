@@ -4,11 +4,17 @@ import pytest
 from sqlalchemy import event
 
 from app.answers.names import explain
+from app.regime import load
 from tests.service import DAY, HOUR, NOW, Service, a_leaf, condition, problem, targets, text_of
 
 HOW_TO_APPLY = {
     "id": "Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: http://127.0.0.1:8000",
     "en": "Apply to the ministry for normalisation, naming the order number; information: http://127.0.0.1:8000",
+    "decided_within_hours": 24,
+    "papers": {
+        standing: [{"code": paper.code, "id": paper.id, "en": paper.en} for paper in papers]
+        for standing, papers in load(None).documents
+    },
 }
 TREE = {"all_of": [a_leaf("content_removed"), a_leaf("side", responsible_party="ministry", gating=False)]}
 
@@ -44,6 +50,8 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
         "suspended": [],
         "lifted": [],
         "reach": None,
+        "applications": [],
+        "reviews": [{"order_id": order["id"], "due_at": "2027-11-01T00:00:00Z", "overdue": False, "stale_since": None}],
     }
 
 
@@ -88,7 +96,7 @@ def test_everybody_with_a_token_gets_the_whole_answer(service: Service, by: str)
     service.block("a.example")
     whole = service.read("names/a.example", by="auditor-1")
     if by not in {"operator-1", "approver-1"}:
-        del whole["reach"]
+        del whole["reach"], whole["applications"], whole["reviews"]
 
     assert service.read("names/a.example", by=by) == whole
 

@@ -12,7 +12,7 @@ from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.register import AddSubscriber, add, remove
 from app.subscribers.sighting import Sighting, SightingKind
-from tests.service import HOST, HOUR, NOW, ZONE, Json, Service, problem, text_of
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, problem, text_of
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -67,6 +67,7 @@ def test_an_isp_from_its_first_transfer_to_a_lift(service: Service) -> None:
         "blocks": None,
         "in_effect": None,
         "servers": {"counted": 0, "in_effect": 0},
+        "overdue": False,
     }
 
     shows(service, "isp-one", blocked)
@@ -77,6 +78,7 @@ def test_an_isp_from_its_first_transfer_to_a_lift(service: Service) -> None:
         "blocks": True,
         "in_effect": True,
         "servers": {"counted": 1, "in_effect": 1},
+        "overdue": False,
     }
 
     service.clock.forward(HOUR)
@@ -90,6 +92,22 @@ def test_an_isp_from_its_first_transfer_to_a_lift(service: Service) -> None:
 
     shows(service, "isp-one", lifted)
     assert (there(service)["blocks"], there(service)["in_effect"]) == (False, True)
+
+
+def test_an_isp_has_a_day_to_apply_a_lift(service: Service) -> None:
+    order = service.block("a.example")
+    shows(service, "isp-one", serial_of(service))
+    service.clock.forward(HOUR)
+    lifted_at = service.clock()
+    service.lift(order)
+    serial_of(service)
+
+    answers = []
+    for wait in (DAY, SECOND):
+        service.clock.forward(wait)
+        found = service.read("names/a.example?isp=isp-one")["isp"]
+        answers.append((found["due_at"], found["zones"][0]["in_effect"], found["zones"][0]["overdue"]))
+    assert answers == [(text_of(lifted_at + DAY), False, False), (text_of(lifted_at + DAY), False, True)]
 
 
 def test_a_name_below_a_subtree_is_decided_by_the_rules_of_that_serial(service: Service) -> None:

@@ -36,9 +36,11 @@ PIECES = 40
 
 PLANTED = (
     "INSERT INTO orders (uid, kind, state, version, sample, number, dated, authority, legal_basis, category, reason_id,"
-    " reason_en, review_due_at, targets_count, targets_root, proposed_at, proposed_by_id, lapses_at)"
+    " reason_en, review_due_at, targets_count, targets_root, proposed_at, proposed_by_id, lapses_at,"
+    " review_at)"
     " SELECT 'planted', 'emergency', 'importing', 1, sample, 'EX-E', dated, authority, legal_basis, category,"
-    " reason_id, reason_en, review_due_at, {count}, targets_root, proposed_at, proposed_by_id, review_due_at"
+    " reason_id, reason_en, review_due_at, {count}, targets_root, proposed_at, proposed_by_id, review_due_at,"
+    " review_due_at"
     " FROM orders"
 )
 

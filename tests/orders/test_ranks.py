@@ -7,7 +7,7 @@ import pytest
 from app.auth import tokens
 from app.errors import AppError
 from app.orders import guarding, ranks
-from app.orders.models import RankFile
+from app.orders.rank_models import RankFile
 from app.settings import Limits, parse_zones
 from tests.orders.test_direct_sql import refused
 from tests.service import NOW, Json, Service, an_order, problem, targets

@@ -82,6 +82,7 @@ def hold_the_sample(database: Database, now: dt.datetime) -> None:
                 reason_id="-",
                 reason_en="-",
                 review_due_at=now,
+                review_at=now,
                 targets_count=0,
                 targets_root=bytes(32),
                 proposed_at=now,

@@ -1,0 +1,1 @@
+"""Applications for normalisation, and appeals."""

@@ -1,0 +1,1 @@
+"""Tests of applications for normalisation and of appeals."""
