@@ -3,6 +3,8 @@
 import datetime as dt
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -11,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from app.auth.models import Principal
 from app.db import Database, Watch
 from app.orders.models import InForce
+from tests.servers import wait_until
 from tests.service import NOW
 
 
@@ -96,36 +99,34 @@ def test_a_moment_comes_back_in_utc(database: Database) -> None:
     assert (stored, stored.tzinfo) == (NOW, dt.UTC)
 
 
-def test_a_watch_sees_commits_of_others(database: Database) -> None:
-    watch = Watch(database)
-    assert watch.changed() is True
-    assert watch.changed() is False
+@pytest.fixture
+def watch(database: Database) -> Iterator[Watch]:
+    """One that has been asked."""
+    with closing(Watch(database)) as made:
+        assert made.changed() is True
+        yield made
 
+
+def test_a_watch_sees_commits_of_others(database: Database, watch: Watch) -> None:
+    assert watch.changed() is False
     add(database, "new-1")
 
-    assert watch.changed() is True
+    wait_until(watch.changed, 2, lambda: "the commit was not heard of")
     assert watch.changed() is False
-    watch.close()
 
 
-def test_a_watch_waits_for_a_commit_and_no_longer(database: Database) -> None:
-    watch, stop = Watch(database), threading.Event()
-    watch.changed()
+def test_a_watch_waits_for_a_commit_and_no_longer(database: Database, watch: Watch) -> None:
     thread = threading.Timer(0.2, add, (database, "new-1"))
     thread.start()
     began = time.monotonic()
 
-    assert watch.wait(stop, timeout=10) is True
+    assert watch.wait(threading.Event(), timeout=10) is True
     assert time.monotonic() - began < 2
     thread.join()
-    watch.close()
 
 
-def test_a_watch_gives_up_when_its_time_is_over_or_it_is_told_to_stop(database: Database) -> None:
-    watch, stop = Watch(database), threading.Event()
-    watch.changed()
-
+def test_a_watch_gives_up_when_its_time_is_over_or_it_is_told_to_stop(watch: Watch) -> None:
+    stop = threading.Event()
     assert watch.wait(stop, timeout=0.1) is False
     stop.set()
     assert watch.wait(stop, timeout=10) is False
-    watch.close()
