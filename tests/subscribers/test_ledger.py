@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from app.db import Database
@@ -15,6 +15,7 @@ from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.models import Delivery, Exchange
 from app.subscribers.sighting import Sighting, SightingKind
+from tests import databases
 from tests.subscribers.worlds import delivery, published, registered
 
 ZONE, SERVER = "block.rpz", "192.0.2.53"
@@ -157,8 +158,8 @@ def test_a_row_is_never_dated_before_the_last_one(database: Database, now: dt.da
 def test_the_database_refuses_to_change_the_ledger(database: Database, now: dt.datetime, statement: str) -> None:
     tell(database, sighted(now, IXFR, 100, 101))
 
-    with pytest.raises(DatabaseError, match="ledger"), database.engine.begin() as connection:
-        connection.execute(text(statement))
+    with pytest.raises(DatabaseError, match="ledger"):
+        databases.run(database, statement)
     assert [row.has_serial for row in rows(database)] == [100]
 
 
