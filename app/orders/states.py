@@ -69,7 +69,7 @@ def end(
     append(session, actor, entry, now)
     of_this = select(Order).where(Order.undoes_id == order.id, Order.state.in_(STANDING))
     for part in session.scalars(of_this).all():
-        part.end_proposed_by_id = order.end_proposed_by_id
+        part.end_proposed_by_id, part.lift_document = order.end_proposed_by_id, order.lift_document
         end(session, actor, part, ground, now, facts={**facts, "with": order.uid}, decided_by_id=decided_by_id)
 
 

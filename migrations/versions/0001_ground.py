@@ -424,6 +424,8 @@ REFUSALS = (
         (
             "NEW.ground = 'emergency_lapsed' AND OLD.state <> 'ended'"
             " AND (NEW.kind <> 'emergency' OR NEW.approved_by_id IS NOT NULL)"
+            " AND NOT EXISTS (SELECT 1 FROM orders AS whole WHERE whole.id = NEW.undoes_id"
+            " AND whole.state = 'ended' AND whole.ground = 'emergency_lapsed')"
         ),
         "only an emergency order that nobody confirmed lapses",
     ),
