@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.auth import four_eyes
 from app.errors import Fault, Unprocessable
 from app.journal.actor import Actor
-from app.orders import commitments
+from app.orders import commitments, states
 from app.orders.models import Ground, Order
 from app.orders.schemas import Lift, PlanLift
 
@@ -28,11 +28,13 @@ RESTS_ON_CONDITIONS = (Ground.CONDITIONS_MET, Ground.SOLUTION_INDICATED)
 BY_DOCUMENT = {Ground.COURT: "the judgment", Ground.APPEAL_UPHELD: "the decision on the appeal"}
 
 
-def check(actor: Actor, order: Order, command: Lift | PlanLift) -> None:
-    """Who decides, and on what: raises Forbidden (`four_eyes`) or Unprocessable."""
+def check(session: Session, actor: Actor, order: Order, command: Lift | PlanLift) -> None:
+    """Who decides, and on what: raises Forbidden (`four_eyes`) or Unprocessable. Orders that brought back a part of it
+    fall with it, so whoever decided on them decides no appeal against it."""
     if command.ground == Ground.APPEAL_UPHELD:
-        four_eyes.check(actor, order.approved_by_id, act="decide an appeal against", first_act="approved")
-        four_eyes.check(actor, order.proposed_by_id, act="decide an appeal against", first_act="proposed")
+        for each in (order, *states.parts(session, order)):
+            four_eyes.check(actor, each.approved_by_id, act="decide an appeal against", first_act="approved")
+            four_eyes.check(actor, each.proposed_by_id, act="decide an appeal against", first_act="proposed")
     if command.ground in BY_DOCUMENT and command.document is None:
         fault = Fault("document_required", str(command.ground), "/document")
         raise Unprocessable(

@@ -26,7 +26,7 @@ def lift(session: Session, actor: Actor, order: Order, command: Lift, now: dt.da
     """
     states.require_state(order, *states.STANDING)
     ground = Ground(command.ground)
-    grounds.check(actor, order, command)
+    grounds.check(session, actor, order, command)
     rows = None if command.targets is None else _rows(session, order, command.targets)
     if not exceptions.agreed(session, actor, order, ground, rows, command.reason, now):
         return order
@@ -64,7 +64,7 @@ def plan_lift(session: Session, actor: Actor, order: Order, command: PlanLift, n
     """Plan a lift at a moment, or at one not chosen yet; planning again moves it, and the journal keeps the slip."""
     states.require_state(order, *states.STANDING)
     exceptions.refuse_alone(order, "plan the lift of")
-    grounds.check(actor, order, command)
+    grounds.check(session, actor, order, command)
     if command.at is not None and command.at <= now:
         fault = Fault("planned_in_the_past", command.at.isoformat(), "/at")
         raise Unprocessable("that moment has passed: lift it now instead", faults=(fault,))

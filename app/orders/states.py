@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -67,10 +68,15 @@ def end(
         incidents.record(session, actor, order, order.targets_count, facts.get("reason"), now)
     entry = Entry(EventType.ORDER_ENDED, {"order": order.uid, "ground": str(ground), **facts}, order.id)
     append(session, actor, entry, now)
-    of_this = select(Order).where(Order.undoes_id == order.id, Order.state.in_(STANDING))
-    for part in session.scalars(of_this).all():
+    for part in parts(session, order):
         part.end_proposed_by_id, part.lift_document = order.end_proposed_by_id, order.lift_document
         end(session, actor, part, ground, now, facts={**facts, "with": order.uid}, decided_by_id=decided_by_id)
+
+
+def parts(session: Session, order: Order) -> Sequence[Order]:
+    """The orders in force that brought back a part of an order."""
+    of_this = select(Order).where(Order.undoes_id == order.id, Order.state.in_(STANDING))
+    return session.scalars(of_this).all()
 
 
 def leave_force(session: Session, order: Order, now: dt.datetime) -> None:

@@ -1,0 +1,51 @@
+"""Names of an order whose lift was undone are held by an order of their own, which falls with the one it belongs to."""
+
+import pytest
+
+from tests.orders.test_emergency import emergency
+from tests.publication.test_undo_release import published, undo
+from tests.service import DAY, HOUR, Json, Service, problem, targets
+
+DOCUMENT = {"document": "12/2026"}
+
+
+def with_a_part(service: Service, order: Json) -> Json:
+    """Lift one name of an order and have that undone, by approver-1 and approver-2; the order that holds it again."""
+    published(service)
+    service.lift(order, targets=targets("a.example"))
+    (item,) = undo(service, published(service))
+    return service.approve(service.read(f"orders/{item['proposal_id']}"), by="approver-2")
+
+
+def ground_of(service: Service, order: Json) -> str | None:
+    ground: str | None = service.read(f"orders/{order['id']}")["ground"]
+    return ground
+
+
+def test_an_emergency_order_lapses_with_its_part(service: Service) -> None:
+    order = emergency(service, "a.example", "b.example")
+    part = with_a_part(service, order)
+    assert len(service.zone()) == 2
+
+    service.clock.forward(2 * DAY + HOUR)
+    assert service.zone() == []
+    assert [ground_of(service, each) for each in (order, part)] == ["emergency_lapsed"] * 2
+
+
+@pytest.mark.parametrize("ground", ["court", "wrong_block"])
+def test_an_order_is_lifted_with_its_part(service: Service, ground: str) -> None:
+    order = service.block("a.example", "b.example")
+    part = with_a_part(service, order)
+
+    service.lift(order, by="approver-2", ground=ground, **({} if ground == "wrong_block" else DOCUMENT))
+    assert service.zone() == []
+    assert [ground_of(service, each) for each in (order, part)] == [ground] * 2
+
+
+def test_who_approved_the_part_decides_no_appeal_against_the_order(service: Service) -> None:
+    order = service.block("a.example", "b.example")
+    with_a_part(service, order)
+    body = {"ground": "appeal_upheld", "reason": "heard", **DOCUMENT}
+
+    problem(service.post(f"orders/{order['id']}/lift", body, by="approver-2"), 403, "four_eyes")
+    assert len(service.zone()) == 2
