@@ -11,7 +11,7 @@ from app.errors import Conflict, Unprocessable, faults_of
 from app.journal.actor import Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
-from app.orders import emergency, limits, meanwhile, plan, propose, queries, states, targets, undo
+from app.orders import emergency, grounds, limits, meanwhile, plan, propose, queries, states, targets, undo
 from app.orders.guarding import Guard
 from app.orders.limits import SEND_HASH
 from app.orders.models import Order, OrderState
@@ -42,6 +42,7 @@ def approve(
     four_eyes.check(actor, order.proposed_by_id, act="approve", first_act="proposed")
     states.require_state(order, OrderState.PROPOSED)
     undo.refuse_if_overtaken(session, order)
+    grounds.refuse_who_heard_the_appeal(session, actor, order)
     _check_limits(session, actor, order, command, now, guard)
     _check_plan(session, order, command, guard, prepared)
     states.revise(order)
@@ -66,6 +67,7 @@ def confirm(session: Session, actor: Actor, order: Order, command: Decide, now: 
     """Let an emergency order stand; by another person than the one who issued it, in the way of an approval."""
     four_eyes.check(actor, order.proposed_by_id, act="confirm", first_act="issued")
     emergency.require_unconfirmed(order, now)
+    grounds.refuse_who_heard_the_appeal(session, actor, order)
     _check_limits(session, actor, order, command, now, guard)
     _check_plan(session, order, command, guard, None)
     emergency.record_confirmation(session, actor, order, command.reason, command.plan_hash, now)

@@ -16,7 +16,7 @@ import datetime as dt
 from sqlalchemy.orm import Session
 
 from app.auth import four_eyes
-from app.errors import Fault, Unprocessable
+from app.errors import Fault, Forbidden, Unprocessable
 from app.journal.actor import Actor
 from app.orders import commitments, states
 from app.orders.models import Ground, Order
@@ -32,7 +32,7 @@ def check(session: Session, actor: Actor, order: Order, command: Lift | PlanLift
     """Who decides, and on what: raises Forbidden (`four_eyes`) or Unprocessable. Orders that brought back a part of it
     fall with it, so whoever decided on them decides no appeal against it."""
     if command.ground == Ground.APPEAL_UPHELD:
-        for each in (order, *states.parts(session, order)):
+        for each in states.with_parts(session, order):
             four_eyes.check(actor, each.approved_by_id, act="decide an appeal against", first_act="approved")
             four_eyes.check(actor, each.proposed_by_id, act="decide an appeal against", first_act="proposed")
     if command.ground in BY_DOCUMENT and command.document is None:
@@ -40,6 +40,18 @@ def check(session: Session, actor: Actor, order: Order, command: Lift | PlanLift
         raise Unprocessable(
             f"{command.ground} rests on a document: name {BY_DOCUMENT[command.ground]}", faults=(fault,)
         )
+
+
+def refuse_who_heard_the_appeal(session: Session, actor: Actor, order: Order) -> None:
+    """Raise Forbidden (`four_eyes`) where an order would stand by the word of whoever planned that it, or the order of
+    which it brings back a part, is lifted on appeal: that lift would then be refused when it falls due."""
+    for each in states.with_wholes(session, order):
+        if each.lift_ground == Ground.APPEAL_UPHELD and each.state in states.STANDING:
+            heard = "planned the lift on appeal of"
+            four_eyes.check(actor, each.lift_planned_by_id, act="approve", first_act=heard)
+            if each.lift_planned_by_id == order.proposed_by_id:
+                why = "whoever proposed it planned the lift on appeal of the order that it brings back a part of"
+                raise Forbidden(f"{why}: somebody else must plan that lift, or propose this", code="four_eyes")
 
 
 def commit(

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -77,6 +77,20 @@ def parts(session: Session, order: Order) -> Sequence[Order]:
     """The orders in force that brought back a part of an order."""
     of_this = select(Order).where(Order.undoes_id == order.id, Order.state.in_(STANDING))
     return session.scalars(of_this).all()
+
+
+def with_parts(session: Session, order: Order) -> Iterator[Order]:
+    """An order, and the orders in force that brought back a part of it, of such a part, and so on."""
+    yield order
+    for part in parts(session, order):
+        yield from with_parts(session, part)
+
+
+def with_wholes(session: Session, order: Order) -> Iterator[Order]:
+    """An order, the one that it brings back a part of, the one that that is a part of, and so on."""
+    yield order
+    if order.undoes_id is not None:
+        yield from with_wholes(session, session.get_one(Order, order.undoes_id))
 
 
 def leave_force(session: Session, order: Order, now: dt.datetime) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.orders.test_emergency import emergency
 from tests.publication.test_undo_release import published, undo
-from tests.service import DAY, HOUR, Json, Service, problem, targets
+from tests.service import DAY, HOUR, Json, Service, problem, targets, text_of
 
 DOCUMENT = {"document": "12/2026"}
 
@@ -49,3 +49,48 @@ def test_who_approved_the_part_decides_no_appeal_against_the_order(service: Serv
 
     problem(service.post(f"orders/{order['id']}/lift", body, by="approver-2"), 403, "four_eyes")
     assert len(service.zone()) == 2
+
+
+def planned_on_appeal(service: Service, order: Json, by: str) -> None:
+    """Plan that an order ends in an hour, because its appeal was heard."""
+    plan = {"ground": "appeal_upheld", "reason": "heard", "at": text_of(service.clock() + HOUR), **DOCUMENT}
+    service.act(order, "plan-lift", plan, by=by)
+
+
+def test_who_planned_the_lift_on_appeal_approves_no_part_of_the_order(service: Service) -> None:
+    order = service.block("a.example", "b.example")
+    published(service)
+    service.lift(order, targets=targets("a.example"))
+    (item,) = undo(service, published(service))
+    planned_on_appeal(service, order, by="approver-2")
+
+    refused = service.post(f"orders/{item['proposal_id']}/approve", {"reason": "right"}, by="approver-2")
+    assert "planned the lift on appeal" in problem(refused, 403, "four_eyes")["detail"]
+
+    service.clock.forward(2 * HOUR)
+    assert service.zone() == []
+    assert ground_of(service, order) == "appeal_upheld"
+
+
+def test_a_part_proposed_by_who_planned_the_lift_on_appeal_is_not_approved(service: Service) -> None:
+    order = service.approve(service.propose(targets=targets("a.example", "b.example")), by="approver-2")
+    published(service)
+    service.lift(order, targets=targets("a.example"))
+    (item,) = undo(service, published(service))
+    planned_on_appeal(service, order, by="approver-1")
+
+    refused = service.post(f"orders/{item['proposal_id']}/approve", {"reason": "right"}, by="approver-2")
+    assert "whoever proposed it planned" in problem(refused, 403, "four_eyes")["detail"]
+    service.clock.forward(2 * HOUR)
+    assert service.zone() == []
+
+
+def test_who_planned_its_lift_on_appeal_confirms_no_emergency_order(service: Service) -> None:
+    order = emergency(service, "a.example")
+    planned_on_appeal(service, order, by="approver-2")
+
+    refused = service.post(f"orders/{order['id']}/confirm", {"reason": "stands"}, by="approver-2")
+    problem(refused, 403, "four_eyes")
+    service.clock.forward(2 * HOUR)
+    assert service.zone() == []
+    assert ground_of(service, order) == "appeal_upheld"
