@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
+from app.auth.acting import Act, ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
 from app.cases import completeness, decide, documents, queries, receive
 from app.cases.models import Application, ApplicationKind, ApplicationState
 from app.cases.schemas import Complete, DecideApplication, Incomplete, Receive, WithdrawApplication
-from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep, tagged
+from app.deps import NowDep, PageDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.regime import Regime
 from app.settings import Settings
 
@@ -31,28 +31,19 @@ def get_regime(request: Request) -> Regime:
 RegimeDep = Annotated[Regime, Depends(get_regime)]
 
 
-class Answering:
-    """What an act answers with: the application, and its version as `ETag`."""
-
-    def __init__(self, session: SessionDep, clock: ClockDep, regime: RegimeDep, response: Response) -> None:
-        self.session, self.regime, self._response = session, regime, response
-        self.now = moment(session, clock)
-
-    def __call__(self, application: Application) -> dict[str, Any]:
-        tagged(application, self._response)
-        return documents.document(self.session, application, self.now, regime=self.regime, with_applicant=True)
-
-
-AnsweringDep = Annotated[Answering, Depends(scope="function")]
+def answer(act: Act, application: Application, regime: Regime) -> dict[str, Any]:
+    """What an act answers with: the application as it then stands, and its version."""
+    return documents.document(act.session, act.tagged(application), act.now, regime=regime, with_applicant=True)
 
 
 @router.post("", status_code=201, summary="Enter an application or an appeal, as it came in")
-def receive_application(command: Receive, actor: Clerk, answer: AnsweringDep) -> dict[str, Any]:
+def receive_application(command: Receive, actor: Clerk, act: ActDep, regime: RegimeDep) -> dict[str, Any]:
     """About an order, names, or names of one order; an appeal also `appeal_of` a refused application.
 
     Where papers of the checklist lack it is `incomplete`, and its clock stands still.
     """
-    return answer(receive.receive(answer.session, actor, command, answer.now, regime=answer.regime))
+    done = receive.receive(act.session, actor, command, act.now, regime=regime)
+    return answer(act, done, regime)
 
 
 @router.get("", summary="List applications, oldest first")
@@ -88,35 +79,37 @@ def read_application(
 
 @router.post("/{uid}/incomplete", summary="Say which papers lack: the clock stops")
 def stop_application(
-    uid: str, command: Incomplete, actor: Clerk, version: VersionDep, answer: AnsweringDep
+    uid: str, command: Incomplete, actor: Clerk, act: ActOnShownDep, regime: RegimeDep
 ) -> dict[str, Any]:
-    application = version.check(queries.by_uid(answer.session, uid, lock=True))
-    return answer(
-        completeness.incomplete(answer.session, actor, application, command, answer.now, regime=answer.regime)
-    )
+    application = act.shown(queries.by_uid(act.session, uid, lock=True))
+    done = completeness.incomplete(act.session, actor, application, command, act.now, regime=regime)
+    return answer(act, done, regime)
 
 
 @router.post("/{uid}/complete", summary="Take the papers that lacked: the clock goes on")
 def complete_application(
-    uid: str, command: Complete, actor: Clerk, version: VersionDep, answer: AnsweringDep
+    uid: str, command: Complete, actor: Clerk, act: ActOnShownDep, regime: RegimeDep
 ) -> dict[str, Any]:
-    application = version.check(queries.by_uid(answer.session, uid, lock=True))
-    return answer(completeness.complete(answer.session, actor, application, command, answer.now, regime=answer.regime))
+    application = act.shown(queries.by_uid(act.session, uid, lock=True))
+    done = completeness.complete(act.session, actor, application, command, act.now, regime=regime)
+    return answer(act, done, regime)
 
 
 @router.post("/{uid}/withdraw", summary="Note that the applicant took it back")
 def withdraw_application(
-    uid: str, command: WithdrawApplication, actor: Clerk, version: VersionDep, answer: AnsweringDep
+    uid: str, command: WithdrawApplication, actor: Clerk, act: ActOnShownDep, regime: RegimeDep
 ) -> dict[str, Any]:
-    application = version.check(queries.by_uid(answer.session, uid, lock=True))
-    return answer(completeness.withdraw(answer.session, actor, application, command, answer.now))
+    application = act.shown(queries.by_uid(act.session, uid, lock=True))
+    done = completeness.withdraw(act.session, actor, application, command, act.now)
+    return answer(act, done, regime)
 
 
 @router.post("/{uid}/decide", summary="Grant or refuse (nobody who had a part in the block, or entered it)")
 def decide_application(
-    uid: str, command: DecideApplication, actor: Approver, version: VersionDep, answer: AnsweringDep
+    uid: str, command: DecideApplication, actor: Approver, act: ActOnShownDep, regime: RegimeDep
 ) -> dict[str, Any]:
     """`granted` lifts at once, on a `ground` with what that needs; `refused` says why in both languages; `overtaken`
     is for what nothing holds any more. An appeal is granted as `appeal_upheld`, with its `document`."""
-    application = version.check(queries.by_uid(answer.session, uid, lock=True))
-    return answer(decide.decide(answer.session, actor, application, command, answer.now))
+    application = act.shown(queries.by_uid(act.session, uid, lock=True))
+    done = decide.decide(act.session, actor, application, command, act.now)
+    return answer(act, done, regime)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, PLATFORM, Allow
+from app.auth.acting import ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, NowDep, PageDep, SessionDep, VersionDep, tagged
+from app.deps import NowDep, PageDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.orders import commitments, evidence, marks, media, queries
 from app.orders import condition_documents as documents
 from app.orders.schemas import AddEvidence, Claim, Commit, Mark, Waive
@@ -48,33 +48,17 @@ def read_condition(uid: str, actor: Reader, session: SessionDep, now: NowDep, re
 
 
 @router.post("/{uid}/claim", summary="Say that it is fulfilled, with evidence")
-def claim_condition(
-    uid: str,
-    command: Claim,
-    actor: Claimant,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.claim(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def claim_condition(uid: str, command: Claim, actor: Claimant, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.claim(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.post("/{uid}/evidence", summary="Add evidence to a claim (the claimant), until it is judged")
-def add_evidence(
-    uid: str,
-    command: AddEvidence,
-    actor: Claimant,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.add_evidence(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def add_evidence(uid: str, command: AddEvidence, actor: Claimant, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.add_evidence(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.get("/{uid}/evidence/{evidence_id}", summary="The file of a piece of evidence, as it came")
@@ -87,75 +71,35 @@ def read_evidence(uid: str, evidence_id: str, actor: Reader, session: SessionDep
 
 
 @router.post("/{uid}/verify", summary="Mark as met (not the claimant); the last mark lifts the block")
-def verify_condition(
-    uid: str,
-    command: Mark,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.verify(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def verify_condition(uid: str, command: Mark, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.verify(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.post("/{uid}/reject", summary="Refuse a claim (not the claimant)")
-def reject_condition(
-    uid: str,
-    command: Mark,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.reject(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def reject_condition(uid: str, command: Mark, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.reject(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.post("/{uid}/waive", summary="Set a condition aside, by an authority and for a reason")
-def waive_condition(
-    uid: str,
-    command: Waive,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.waive(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def waive_condition(uid: str, command: Waive, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.waive(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.post("/{uid}/breach", summary="Say that what was met no longer is; after a lift it opens a review")
-def breach_condition(
-    uid: str,
-    command: Waive,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = marks.breach(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def breach_condition(uid: str, command: Waive, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = marks.breach(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
 @router.post("/{uid}/commit", summary="Give a commitment of an early lift another date")
-def move_commitment(
-    uid: str,
-    command: Commit,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(queries.condition_by_uid(session, actor, uid, lock=True))
-    done = commitments.move(session, actor, row, command, now := moment(session, clock))
-    return documents.marked_document(session, actor, tagged(done, response), now)
+def move_commitment(uid: str, command: Commit, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(queries.condition_by_uid(act.session, actor, uid, lock=True))
+    done = commitments.move(act.session, actor, row, command, act.now)
+    return documents.marked_document(act.session, actor, act.tagged(done), act.now)

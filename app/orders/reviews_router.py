@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
+from app.auth.acting import ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, NowDep, PageDep, PlaceDep, SessionDep, VersionDep, tagged
+from app.deps import NowDep, PageDep, PlaceDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.orders import documents, incidents, notes, queries, review_queue, reviewing, reviews
 from app.orders.review_queue import QueueFilter, QueueKind
 from app.orders.review_schemas import Notes, ReviewOrder
@@ -47,19 +47,11 @@ def list_queue(
 
 
 @router.post("/orders/{uid}/review", summary="Review an order (not who proposed it), and say when the next is due")
-def review_order(
-    uid: str,
-    command: ReviewOrder,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
+def review_order(uid: str, command: ReviewOrder, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
     """`keep` it until `next_review_at`, `lift` it now on a ground, or `plan` its lift; what a lift needs is given."""
-    order = version.check(queries.order_by_uid(session, uid, lock=True))
-    done = reviewing.review(session, actor, order, command, moment(session, clock))
-    return documents.order_document(session, tagged(done, response))
+    order = act.shown(queries.order_by_uid(act.session, uid, lock=True))
+    done = reviewing.review(act.session, actor, order, command, act.now)
+    return documents.order_document(act.session, act.tagged(done))
 
 
 @router.get("/orders/{uid}/reviews", summary="Every review of an order, oldest first")
@@ -68,10 +60,10 @@ def list_reviews_of_order(uid: str, actor: Reader, session: SessionDep) -> dict[
 
 
 @router.post("/notes", summary="Note that names changed owner or are gone: the review of their orders is due at once")
-def note_names(command: Notes, actor: Clerk, session: SessionDep, clock: ClockDep) -> dict[str, Any]:
+def note_names(command: Notes, actor: Clerk, act: ActDep) -> dict[str, Any]:
     """At most 1,000; each has a verdict: `noted`, `unchanged`, `not_held` (by no order that stands). Nothing is lifted
     by it, and no name is ever looked up for it."""
-    return {"items": notes.note(session, actor, command.notes, moment(session, clock))}
+    return {"items": notes.note(act.session, actor, command.notes, act.now)}
 
 
 @router.get("/notes", summary="What was noted of names, oldest first")
@@ -106,19 +98,11 @@ def read_review(uid: str, actor: Reader, session: SessionDep, response: Response
 
 
 @router.post("/reviews/{uid}/close", summary="Decide a review (not who opened it)")
-def close_review(
-    uid: str,
-    command: CloseReview,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
+def close_review(uid: str, command: CloseReview, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
     """No decision blocks: `new_order` names a proposal, which takes the way of every order."""
-    review = version.check(reviews.by_uid(session, uid, lock=True))
-    done = reviews.close(session, actor, review, command, moment(session, clock))
-    return reviews.document(session, tagged(done, response))
+    review = act.shown(reviews.by_uid(act.session, uid, lock=True))
+    done = reviews.close(act.session, actor, review, command, act.now)
+    return reviews.document(act.session, act.tagged(done))
 
 
 @router.get("/incidents", summary="Blocks that were wrong, oldest first")

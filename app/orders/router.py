@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow, Everybody
+from app.auth.acting import ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, DatabaseDep, NowDep, PageDep, SessionDep, VersionDep, tagged
+from app.deps import DatabaseDep, NowDep, PageDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.orders import decide, documents, limits, plan, propose, queries, ranks, waiting
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
@@ -49,17 +49,10 @@ FilterDep = Annotated[queries.OrderFilter, Depends(get_filter)]
 
 
 @router.post("/orders", status_code=201, summary="Propose an order")
-def propose_order(
-    command: ProposeOrder,
-    actor: Proposer,
-    session: SessionDep,
-    clock: ClockDep,
-    guard: GuardDep,
-    response: Response,
-) -> dict[str, Any]:
+def propose_order(command: ProposeOrder, actor: Proposer, act: ActDep, guard: GuardDep) -> dict[str, Any]:
     """At most 1,000 targets, `match` said for each; more go by `/imports`. Nothing is blocked before approval."""
-    order = propose.propose(session, actor, command, moment(session, clock), guard=guard)
-    return documents.order_document(session, tagged(order, response))
+    order = propose.propose(act.session, actor, command, act.now, guard=guard)
+    return documents.order_document(act.session, act.tagged(order))
 
 
 @router.get("/orders", summary="List orders, oldest first")
@@ -93,68 +86,35 @@ def read_plan(
 
 @router.post("/orders/{uid}/approve", summary="Put a proposal in force (not the proposer)")
 def approve_order(
-    uid: str,
-    command: Decide,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    guard: GuardDep,
-    response: Response,
-    database: DatabaseDep,
+    uid: str, command: Decide, actor: Approver, act: ActOnShownDep, guard: GuardDep, database: DatabaseDep
 ) -> dict[str, Any]:
     prepared = None
     if command.plan_hash is not None:
         prepared = decide.prepare(database, uid, guard=guard)
-    order = version.check(queries.order_by_uid(session, uid, lock=True))
-    done = decide.approve(session, actor, order, command, moment(session, clock), guard=guard, prepared=prepared)
-    return documents.order_document(session, tagged(done, response))
+    order = act.shown(queries.order_by_uid(act.session, uid, lock=True))
+    done = decide.approve(act.session, actor, order, command, act.now, guard=guard, prepared=prepared)
+    return documents.order_document(act.session, act.tagged(done))
 
 
 @router.post("/orders/{uid}/confirm", summary="Let an emergency order stand (not whoever issued it)")
-def confirm_order(
-    uid: str,
-    command: Decide,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    guard: GuardDep,
-    response: Response,
-) -> dict[str, Any]:
-    order = version.check(queries.order_by_uid(session, uid, lock=True))
-    done = decide.confirm(session, actor, order, command, moment(session, clock), guard=guard)
-    return documents.order_document(session, tagged(done, response))
+def confirm_order(uid: str, command: Decide, actor: Approver, act: ActOnShownDep, guard: GuardDep) -> dict[str, Any]:
+    order = act.shown(queries.order_by_uid(act.session, uid, lock=True))
+    done = decide.confirm(act.session, actor, order, command, act.now, guard=guard)
+    return documents.order_document(act.session, act.tagged(done))
 
 
 @router.post("/orders/{uid}/reject", summary="Refuse a proposal (not the proposer)")
-def reject_order(
-    uid: str,
-    command: Decide,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    order = version.check(queries.order_by_uid(session, uid, lock=True))
-    done = decide.reject(session, actor, order, command, moment(session, clock))
-    return documents.order_document(session, tagged(done, response))
+def reject_order(uid: str, command: Decide, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    order = act.shown(queries.order_by_uid(act.session, uid, lock=True))
+    done = decide.reject(act.session, actor, order, command, act.now)
+    return documents.order_document(act.session, act.tagged(done))
 
 
 @router.post("/orders/{uid}/withdraw", summary="Take a proposal back (the proposer)")
-def withdraw_order(
-    uid: str,
-    command: Withdraw,
-    actor: Proposer,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    order = version.check(queries.order_by_uid(session, uid, lock=True))
-    done = propose.withdraw(session, actor, order, command, moment(session, clock))
-    return documents.order_document(session, tagged(done, response))
+def withdraw_order(uid: str, command: Withdraw, actor: Proposer, act: ActOnShownDep) -> dict[str, Any]:
+    order = act.shown(queries.order_by_uid(act.session, uid, lock=True))
+    done = propose.withdraw(act.session, actor, order, command, act.now)
+    return documents.order_document(act.session, act.tagged(done))
 
 
 @router.get("/blocks", summary="List targets with the state of their order")

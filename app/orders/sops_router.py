@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
+from app.auth.acting import ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, SessionDep, VersionDep, tagged
+from app.deps import SessionDep, tagged
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.orders import sops
 from app.orders.schemas import DecideSop, PutSop
 
@@ -37,37 +37,19 @@ def read_sop(
 @router.put(
     "/{code}", summary="Propose the next version of a template, or a new one; nobody uses it before it is confirmed"
 )
-def put_sop(
-    code: Code, command: PutSop, actor: Approver, session: SessionDep, clock: ClockDep, response: Response
-) -> dict[str, Any]:
+def put_sop(code: Code, command: PutSop, actor: Approver, act: ActDep) -> dict[str, Any]:
     """It takes the place of a proposed version that nobody has confirmed."""
-    done = sops.put(session, actor, code, command, moment(session, clock))
-    return sops.document(tagged(done, response))
+    done = sops.put(act.session, actor, code, command, act.now)
+    return sops.document(act.tagged(done))
 
 
 @router.post("/{code}/confirm", summary="Put the proposed version into use (not its proposer)")
-def confirm_sop(
-    code: str,
-    command: DecideSop,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(sops.last_proposed(session, code))
-    return sops.document(tagged(sops.confirm(session, actor, row, command, moment(session, clock)), response))
+def confirm_sop(code: str, command: DecideSop, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(sops.last_proposed(act.session, code))
+    return sops.document(act.tagged(sops.confirm(act.session, actor, row, command, act.now)))
 
 
 @router.post("/{code}/withdraw", summary="Take the proposed version back, or refuse it")
-def withdraw_sop(
-    code: str,
-    command: DecideSop,
-    actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
-    version: VersionDep,
-    response: Response,
-) -> dict[str, Any]:
-    row = version.check(sops.last_proposed(session, code))
-    return sops.document(tagged(sops.withdraw(session, actor, row, command, moment(session, clock)), response))
+def withdraw_sop(code: str, command: DecideSop, actor: Approver, act: ActOnShownDep) -> dict[str, Any]:
+    row = act.shown(sops.last_proposed(act.session, code))
+    return sops.document(act.tagged(sops.withdraw(act.session, actor, row, command, act.now)))

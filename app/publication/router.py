@@ -9,12 +9,12 @@ from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
 from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow
+from app.auth.acting import ActDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, DatabaseDep, SessionDep
+from app.deps import DatabaseDep, SessionDep
 from app.errors import Gone, NotFound
 from app.journal import signing
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.orders.guarding import Guard
 from app.orders.schemas import Undo
 from app.publication import export, export_file, layering, undo, zones
@@ -114,17 +114,16 @@ def undo_release(
     serial: Annotated[int, Path(ge=0, lt=2**32)],
     command: Undo,
     actor: Approver,
-    session: SessionDep,
-    clock: ClockDep,
+    act: ActDep,
     request: Request,
     database: DatabaseDep,
 ) -> dict[str, Any]:
     """Act by act: what it blocked is lifted at once (`lifted`), what it lifted is `proposed`, for another person to
     approve. All zones carry the same names, so it is undone in all of them."""
     guard: Guard = request.app.state.guard
-    staged = undo.stage(database, actor, zone, serial, command, guard=guard, clock=clock)
-    release = undo.release_of(session, zone, serial)
-    items = undo.undo(session, actor, release, command, moment(session, clock), guard=guard, staged=staged)
+    staged = undo.stage(database, actor, zone, serial, command, guard=guard, clock=act.clock)
+    release = undo.release_of(act.session, zone, serial)
+    items = undo.undo(act.session, actor, release, command, act.now, guard=guard, staged=staged)
     return {"zone": zone, "serial": serial, "items": [_undone(item) for item in items]}
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 
 from app.auth.access import APPROVER, AUDITOR, OPERATOR, Allow
+from app.auth.acting import ActDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, SessionDep
+from app.deps import SessionDep
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.publication import stops
 
 router = APIRouter(prefix="/api/v1/guard/stops", tags=["zones"], route_class=IdempotentRoute)
@@ -24,8 +24,6 @@ def list_stops(actor: Reader, session: SessionDep) -> dict[str, Any]:
 
 
 @router.post("/{stop_id}/release", summary="Ask to release a stop; another approver releases it in the same way")
-def release_stop(
-    stop_id: StopId, command: stops.Release, actor: Approver, session: SessionDep, clock: ClockDep
-) -> dict[str, Any]:
-    row = stops.release(session, actor, stop_id, command.reason, moment(session, clock))
-    return stops.document(session, row)
+def release_stop(stop_id: StopId, command: stops.Release, actor: Approver, act: ActDep) -> dict[str, Any]:
+    row = stops.release(act.session, actor, stop_id, command.reason, act.now)
+    return stops.document(act.session, row)

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.orm import Session
 
 from app.auth.access import ADMIN, APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
+from app.auth.acting import ActDep
 from app.auth.idempotency import IdempotentRoute
-from app.deps import ClockDep, NowDep, PageDep, PageRequest, SessionDep
+from app.deps import NowDep, PageDep, PageRequest, SessionDep
 from app.errors import Forbidden
 from app.journal.actor import Actor
-from app.journal.moment import moment
 from app.publication import zones
 from app.subscribers import documents, layered, queries, rebasing, register
 from app.subscribers.acknowledge import Acknowledge, acknowledge
@@ -118,33 +118,29 @@ def read_pending(
 @router.post(
     "/subscribers/{id_or_name}/layers", summary="Whether a subscriber takes zones in layers, and overrides them"
 )
-def post_layers(
-    id_or_name: str, command: TakeLayers, actor: Admin, session: SessionDep, lag: LagDep, clock: ClockDep
-) -> dict[str, Any]:
+def post_layers(id_or_name: str, command: TakeLayers, actor: Admin, act: ActDep, lag: LagDep) -> dict[str, Any]:
     """What is left out stays as it is. 409 for layers where answers are overridden."""
-    name = queries.by_id_or_name(session, id_or_name).name
+    name = queries.by_id_or_name(act.session, id_or_name).name
     settling = None if command.settling_seconds is None else dt.timedelta(seconds=command.settling_seconds)
     change = ChangeSubscriber(name, command.layers, command.overrides, settling)
-    row = layered.change(session, actor, change, moment(session, clock))
-    return documents.subscriber(session, row, lag)
+    row = layered.change(act.session, actor, change, act.now)
+    return documents.subscriber(act.session, row, lag)
 
 
 @router.post("/subscribers/{id_or_name}/addresses", summary="Where a subscriber asks from, and where it is notified")
-def post_addresses(
-    id_or_name: str, command: Readdress, actor: Admin, session: SessionDep, lag: LagDep, clock: ClockDep
-) -> dict[str, Any]:
+def post_addresses(id_or_name: str, command: Readdress, actor: Admin, act: ActDep, lag: LagDep) -> dict[str, Any]:
     """Instead of before; what is left out stays as it is, and so do its keys and its token."""
-    name = queries.by_id_or_name(session, id_or_name).name
-    row = register.readdress(session, actor, name, command, moment(session, clock))
-    return documents.subscriber(session, row, lag)
+    name = queries.by_id_or_name(act.session, id_or_name).name
+    row = register.readdress(act.session, actor, name, command, act.now)
+    return documents.subscriber(act.session, row, lag)
 
 
 @router.post("/acknowledgements", summary="Say what became of a serial at your resolvers")
-def post_acknowledgement(command: Acknowledge, actor: Isp, session: SessionDep, clock: ClockDep) -> dict[str, Any]:
+def post_acknowledgement(command: Acknowledge, actor: Isp, act: ActDep) -> dict[str, Any]:
     """410 for a serial that this zone never had."""
-    delivery = acknowledge(session, actor, command, moment(session, clock))
-    zone = zones.by_name(session, delivery.zone)
-    return documents.acknowledged(delivery, zones.last_serial(session, zone))
+    delivery = acknowledge(act.session, actor, command, act.now)
+    zone = zones.by_name(act.session, delivery.zone)
+    return documents.acknowledged(delivery, zones.last_serial(act.session, zone))
 
 
 def _transfers(
