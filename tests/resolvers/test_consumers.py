@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import dns.edns
 import dns.message
 import dns.query
 import pytest
 
-from tests.installation import order, settle
+from tests.installation import Service, order, settle
+from tests.policy.scale import Record, scaled, seeded, tell
+from tests.resolvers.asking import say
 from tests.resolvers.consumers import BEHIND_KNOT, BEHIND_NSD, OPEN, Consumer, Consumers, consumers
 from tests.resolvers.test_main_job import approved
 from tests.servers import Server, free_port, wait_until
@@ -25,6 +28,15 @@ LIMIT = 30.0
 NAMES = 200
 ZONE_OCTETS = 20 * NAMES
 """Less than a whole transfer of so many names, more than an increment of one."""
+
+WRONG = 10_000
+"""Names of a wrong order, undone PULIH_TEST_SCALE times over."""
+
+ASKED = 500
+"""Of them, of every resolver."""
+
+GONE_WITHIN = 60.0
+"""Seconds until a wrong order that was undone blocks nothing at any consumer."""
 
 LIFT = {"ground": "wrong_block", "reason": "The order named the wrong site"}
 
@@ -149,6 +161,59 @@ def test_powerdns_and_unbound_block_after_a_restart_also_without_pulih(world: Co
         with restarted(world, world.named(name).resolver, folder) as resolver:
             again = Consumer(name, "", resolver)
             wait_for_all(world, {"name-0.example": "NXDOMAIN", "open.example": OPEN}, [again])
+
+
+def test_a_wrong_order_of_ten_thousand_names_is_undone_by_one_act_and_gone_everywhere(
+    world: Consumers, record_property: Record
+) -> None:
+    longest = 0.0
+    for round_ in range(scaled(1)):
+        names = [f"w{number:05}.wrong-{round_}.example" for number in range(WRONG)]
+        made = approved_list(world.service, f"WRONG-{round_}", names)
+        asked = seeded(round_).sample(names, ASKED)
+        wait_for_said(world, asked, "NXDOMAIN")
+        settle()
+
+        began = time.monotonic()
+        undone = world.service.act(f"/orders/{made['id']}/undo", {"reason": "The list was another's"}, "approver-2")
+        wait_for_said(world, asked, OPEN)
+        longest = max(longest, time.monotonic() - began)
+
+        assert undone["undo"] == "lifted"
+        for relay in (world.named(BEHIND_KNOT).relay, world.named(BEHIND_NSD).relay):
+            assert relay is not None
+            assert not [name for name in zone_of(relay) if f".wrong-{round_}." in name]
+        wait_for_all(world, {"name-0.example": "NXDOMAIN"})
+    assert longest < GONE_WITHIN
+    tell(record_property, wrong_orders_undone=scaled(1), names_of_each=WRONG, longest_ms=round(longest * 1000))
+
+
+def approved_list(service: Service, number: str, names: list[str]) -> dict[str, Any]:
+    """An order by list, approved after its plan was read."""
+    body = {"order": {**order(number), "targets": []}, "lines": names}
+    del body["order"]["targets"]
+    imported = service.act("/imports?match=exact", body, "operator-1", 201)
+    plan = service.get(f"/orders/{imported['order_id']}/plan")
+    checked = {"reason": "Checked", "plan_hash": plan["plan_hash"]}
+    made: dict[str, Any] = service.act(f"/orders/{imported['order_id']}/approve", checked, "approver-1")
+    return made
+
+
+def wait_for_said(world: Consumers, names: list[str], wanted: str) -> None:
+    """Until each resolver gives that answer to all of the names."""
+    left = list(world.all)
+
+    def said() -> bool:
+        left[:] = [each for each in left if set(say(each.resolver.port, names).values()) != {wanted}]
+        return not left
+
+    wait_until(said, GONE_WITHIN, lambda: "\n".join(each.log() for each in left))
+
+
+def zone_of(server: Server) -> list[str]:
+    """The names of records that a relay holds, as it hands them on."""
+    messages = dns.query.xfr("127.0.0.1", "block.rpz", port=server.port, lifetime=30)
+    return [str(rrset.name) for message in messages for rrset in message.answer]
 
 
 def restarted_powerdns(world: Consumers, was: Server, folder: Path) -> AbstractContextManager[Server]:
