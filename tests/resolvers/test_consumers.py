@@ -190,8 +190,8 @@ def test_a_wrong_order_of_ten_thousand_names_is_undone_by_one_act_and_gone_every
 
 def approved_list(service: Service, number: str, names: list[str]) -> dict[str, Any]:
     """An order by list, approved after its plan was read."""
-    body = {"order": {**order(number), "targets": []}, "lines": names}
-    del body["order"]["targets"]
+    given = {field: value for field, value in order(number).items() if field != "targets"}
+    body = {"order": given, "lines": names}
     imported = service.act("/imports?match=exact", body, "operator-1", 201)
     plan = service.get(f"/orders/{imported['order_id']}/plan")
     checked = {"reason": "Checked", "plan_hash": plan["plan_hash"]}
