@@ -29,6 +29,9 @@ ROUNDS = 4
 CALLS = 14
 """Of each person in a round."""
 
+UNANSWERED = 0
+"""The status of a call whose connection was cut: no answer to anything."""
+
 UNTIL = text_of(NOW + DAY)
 PLAN = {"ground": "wrong_block", "reason": "agreed", "at": UNTIL}
 BODIES: dict[str, Json] = {
@@ -73,10 +76,11 @@ class Person:
             "If-Match": "*" if shown is None else f'"{shown}"',
         }
         sent = time.monotonic()
-        if name == READ:
-            response = self._client.get(f"/orders/{order}", headers=headers)
-        else:
-            response = self._client.post(f"/orders/{order}/{name}", json=BODIES[name], headers=headers)
+        method, path = ("GET", f"/orders/{order}") if name == READ else ("POST", f"/orders/{order}/{name}")
+        try:
+            response = self._client.request(method, path, json=BODIES.get(name), headers=headers)
+        except httpx.TransportError:
+            return Call(name, sent, time.monotonic(), shown, UNANSWERED)
         call = Call(name, sent, time.monotonic(), None if name == READ else shown, response.status_code)
         if response.status_code != DONE:
             return call
