@@ -49,6 +49,10 @@ def faults(calls: Sequence[Call]) -> Iterator[str]:
     if [call.version for call in acts] != list(range(FIRST + 1, FIRST + 1 + len(acts))):
         yield f"versions {[call.version for call in acts]}: acts were lost, or done twice"
         return
+    unknown = [call for call in calls if call.version > FIRST + len(acts)]
+    if unknown:
+        yield f"{unknown}: versions that no act made"
+        return
     states = ["", "proposed"]
     for call in acts:
         if NEXT.get((states[-1], call.act)) != call.state:

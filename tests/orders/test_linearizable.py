@@ -179,6 +179,7 @@ WRONG: dict[str, list[Call]] = {
     "a state of another version": [APPROVED, called(READ, 3, 4, 2, "ended")],
     "an act before what it rests on was sent": [called("approve", 5, 6, 2, "active"), called("lift", 1, 2, 3, "ended")],
     "done although another version was shown": [APPROVED, called("lift", 3, 4, 3, "ended", shown=1)],
+    "a version was read that no act made": [APPROVED, called(READ, 3, 4, 3, "ended")],
     "refused for no reason": [APPROVED, called("lift", 3, 4, status=WRONG_STATE)],
     "the shown version was the right one": [APPROVED, called("lift", 3, 4, shown=2, status=STALE)],
     "a fault": [called("approve", 1, 2, status=500)],
