@@ -6,15 +6,21 @@ makes it ten thousand of them.
 """
 
 import datetime as dt
+import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
+from sqlalchemy import select
 
 from app.answers.names import explain
 from app.db import Database
+from app.journal.actor import CLOCK
+from app.journal.models import Event
 from app.main import make_publisher
-from app.orders import emergency
+from app.orders import clock as orders_clock
+from app.orders import emergency, states
 from app.publication import zones
 from app.publication.store import rules_of_release
 from app.settings import Settings
@@ -56,7 +62,7 @@ def test_a_name_is_blocked_exactly_when_the_model_says_so(world: World, seed: in
         check(world, histories, now)
         acts, refused = acts + counts[0], refused + counts[1]
     check_the_past(world, histories)
-    tell(record_property, histories=SIDE_BY_SIDE, acts=acts, refused=refused)
+    tell(record_property, histories=SIDE_BY_SIDE, acts=acts, refused=refused, acts_of_the_clock=check_the_clock(world))
 
 
 def check(world: World, histories: list[History], now: dt.datetime) -> None:
@@ -79,6 +85,22 @@ def check_the_past(world: World, histories: list[History]) -> None:
             for at in history.random.sample(sorted(history.said), min(QUESTIONS, len(history.said))):
                 name = history.random.choice(history.names())
                 assert explain(session, name, at).blocked == history.said[at][name], (name, at)
+
+
+def check_the_clock(world: World) -> int:
+    """How many acts were done as they fell due: each once, none before its moment, and none is left to do."""
+    with world.database.write() as session:  # what an act of the last round made due, and then what that did
+        orders_clock.run_due(session, world.clock)
+        orders_clock.run_due(session, world.clock)
+    with world.database.read() as session:
+        events = session.scalars(select(Event.body).where(Event.actor == CLOCK.name)).all()
+        left = states.due_orders(session, world.clock())
+    bodies = [json.loads(body) for body in events]
+    acts = Counter((body["type"], json.dumps(body["facts"])) for body in bodies)
+    due = [body for body in bodies if "due_at" in body["facts"]]
+    early = [body for body in due if body["recorded_at"] < body["facts"]["due_at"]]
+    assert ({*acts.values()}, early, left) == ({1}, [], [])
+    return len(due)
 
 
 def test_the_model_is_short_enough_to_be_believed() -> None:
