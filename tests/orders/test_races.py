@@ -17,12 +17,15 @@ from app.settings import Settings
 from tests import databases
 from tests.conftest import Application
 from tests.policy.scale import Record, scaled, tell
-from tests.service import Json, Service, an_order, condition, targets
+from tests.service import DAY, Json, Service, an_order, condition, targets
 
 RACES = 100
 """Of each of the three kinds that matter most, times PULIH_TEST_SCALE."""
 
 MIXED_RACES = 20
+A_DAY = 400
+"""Races in 24 hours: fewer than the names that one person may block without reading a plan."""
+
 LIFT = {"ground": "wrong_block", "reason": "at once"}
 REASON = {"reason": "at once"}
 
@@ -58,6 +61,14 @@ class Racers:
     def close(self) -> None:
         for client in self.clients:
             client.close()
+
+
+def races(service: Service, count: int) -> Iterator[int]:
+    """The numbers of so many races, times PULIH_TEST_SCALE, on as many days as they need."""
+    for number in range(scaled(count)):
+        if number % A_DAY == A_DAY - 1:
+            service.clock.forward(DAY)
+        yield number
 
 
 @pytest.fixture
@@ -128,7 +139,7 @@ KINDS = {"approvers": race_approvers, "verifiers": race_verifiers, "lifts": race
 @pytest.mark.parametrize("kind", KINDS)
 def test_of_two_at_once_one_has_an_effect(service: Service, racers: Racers, kind: str, record_property: Record) -> None:
     outcomes: Counter[tuple[int, ...]] = Counter()
-    for number in range(scaled(RACES)):
+    for number in races(service, RACES):
         outcomes[tuple(KINDS[kind](service, racers, shown=bool(number % 2)))] += 1
 
     assert set(outcomes) <= {(200, 409), (200, 412)}
@@ -146,7 +157,7 @@ def test_of_two_at_once_one_has_an_effect(service: Service, racers: Racers, kind
 def test_of_two_different_decisions_one_is_taken(
     service: Service, racers: Racers, acts: tuple[tuple[str, str], ...], ended: set[str]
 ) -> None:
-    for _ in range(scaled(MIXED_RACES)):
+    for _ in races(service, MIXED_RACES):
         order = service.propose()
         sent = [(by, f"orders/{order['id']}/{act}", REASON) for by, act in acts]
 
@@ -155,7 +166,7 @@ def test_of_two_different_decisions_one_is_taken(
 
 
 def test_of_a_verification_and_a_lift_one_ends_the_order(service: Service, racers: Racers) -> None:
-    for _ in range(scaled(MIXED_RACES)):
+    for _ in races(service, MIXED_RACES):
         order = service.block()
         leaf = service.mark(condition(order), "claim", by="operator-1")
         verify = ("approver-1", f"conditions/{leaf['id']}/verify", REASON)
@@ -166,7 +177,7 @@ def test_of_a_verification_and_a_lift_one_ends_the_order(service: Service, racer
 
 
 def test_of_two_lifts_of_different_names_both_are_done(service: Service, racers: Racers) -> None:
-    for _ in range(scaled(MIXED_RACES)):
+    for _ in races(service, MIXED_RACES):
         order = service.block("a.example", "b.example")
         path = f"orders/{order['id']}/lift"
         sent = [
@@ -179,8 +190,8 @@ def test_of_two_lifts_of_different_names_both_are_done(service: Service, racers:
         assert intervals_of(service, order) == [True]
 
 
-def test_of_two_proposals_under_one_number_one_is_taken(racers: Racers) -> None:
-    for _ in range(scaled(MIXED_RACES)):
+def test_of_two_proposals_under_one_number_one_is_taken(service: Service, racers: Racers) -> None:
+    for _ in races(service, MIXED_RACES):
         body = an_order()
 
         assert racers.run("*", *((by, "orders", body) for by in ("operator-1", "operator-2"))) == [201, 409]
