@@ -114,6 +114,10 @@ class WrongMediaType(AppError):
     default_code = "media_type"
 
 
+class Refused(Exception):
+    """What a command on the host itself will not do, in one plain line."""
+
+
 class SettingInvalid(Exception):
     """A setting makes no sense; the service does not start with it."""
 

@@ -6,13 +6,15 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
+from app import schema
 from app.db import Database
 
 
 def upgrade(database: Database) -> None:
-    """Apply every migration that is missing, in one transaction."""
+    """Apply every migration that is missing, in one transaction; raises SettingInvalid for newer tables."""
     config = _config()
     with database.engine.execution_options(pulih_write=True).begin() as connection:
+        schema.refuse_newer(schema.version(connection))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

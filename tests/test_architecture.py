@@ -26,13 +26,15 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "stub resolver": {},
     "dialect": {
+        "app.backup.postgresql": "a dump is made and read by PostgreSQL's own programs",
+        "app.backup.sqlite": "a file is copied page by page, and checked, by SQLite itself",
         "app.postgresql": "what only PostgreSQL speaks is said there",
         "app.sqlite": "what only SQLite speaks is said there",
     },
 }
 """Where a place is right, and why."""
 
-SILENCERS = {"noqa": 15, "type: ignore": 1, "no cover": 0}
+SILENCERS = {"noqa": 16, "type: ignore": 1, "no cover": 0}
 """How often a checker is silenced. Each needs a reason beside it; the numbers change by hand only."""
 
 IMPORT_PLANTS = {

@@ -28,6 +28,8 @@ COMMANDS = {
     "rebase": "rebase",
     "sop": "sops",
     "audit": "audit",
+    "backup": "backup",
+    "restore": "backup",
 }
 """Each command, and the module here that has it."""
 

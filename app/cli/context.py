@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app import schema
 from app.auth import tokens
 from app.db import Database
-from app.errors import AppError, SettingInvalid, Unauthenticated
+from app.errors import AppError, Refused, SettingInvalid, Unauthenticated
 from app.journal.actor import Actor, host
 from app.settings import Settings
 from resolver_policy.errors import PolicyError
@@ -41,7 +41,7 @@ class Refusing(click.Group):
             for each in error.errors(include_url=False):
                 where = ".".join(str(part) for part in each["loc"])
                 click.echo(f"pulih: {where}: {each['msg']}", err=True)
-        except (SettingInvalid, ArgumentError, DatabaseError, ImportError, OSError) as error:
+        except (Refused, SettingInvalid, ArgumentError, DatabaseError, ImportError, OSError) as error:
             reason = error.orig if isinstance(error, DatabaseError) else error
             click.echo(f"pulih: {reason}", err=True)
         sys.exit(REFUSED)

@@ -66,5 +66,6 @@ class EventType(StrEnum):
     PUBLICATION_RELEASED = "publication.released"
     LOG_KEY_MADE = "log.key_made"
     LOG_KEY_ROTATED = "log.key_rotated"
+    LOG_RESTORED = "log.restored"
     SAMPLE_LOADED = "sample.loaded"
     SAMPLE_NOTED = "sample.noted"

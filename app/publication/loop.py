@@ -18,6 +18,9 @@ from app.publication.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
+MARKED_EVERY = 1.0
+"""Seconds between two looks at how far the journal has come, to remember it beside the database."""
+
 SPACING = 1.0
 """Seconds between two releases: consumers' incremental transfers break on faster serials."""
 
@@ -48,7 +51,7 @@ class Publishing:
         self._renewed_at = self._turned_at = time.monotonic()
         self._publisher: Publisher
         self._writing: Database
-        self._last_release = 0.0
+        self._last_release = self._marked_at = 0.0
         self._thread: threading.Thread | None = None
         self._stands_by = False
 
@@ -159,6 +162,9 @@ class Publishing:
         if self._due_in(now) <= 0:
             with self._writing.write() as session:
                 orders_clock.run_due(session, self._clock)
+        if time.monotonic() - self._marked_at > MARKED_EVERY:
+            self._publisher.mark_journal()
+            self._marked_at = time.monotonic()
         if time.monotonic() - self._last_release < SPACING:
             return
         if self._publisher.can_release() and self._publisher.release(now):

@@ -15,9 +15,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Database
+from app.journal import tree
 from app.journal.models import JournalHead
 from app.journal.moment import settled
-from app.publication import acts, digest, explaining, layering, spans, stops, zones
+from app.publication import acts, digest, explaining, layering, set_back, spans, stops, zones
 from app.publication.acts import Act
 from app.publication.layering import Progress
 from app.publication.making import Making
@@ -75,16 +76,28 @@ class Publisher:
         self._is_swept = False
         self._heavy: set[tuple[int, bool]] = set()
         self._found: list[Finding] = []
+        self._marked = -1
 
     def start(self, now: dt.datetime) -> None:
         """Bring zones in line with the settings, serials above everything that was ever shown, and the marks in line
         with a release whose process ended before it wrote them."""
         with self._database.write() as session:
             now = settled(session, now)
+            set_back.stop(session, self._marks, now)
             if zones.configure(session, self._settings, self._marks, now):
                 self._write_small(session, (), now, even_unchanged=True)
             serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
         self._raise_marks(serials)
+        self.mark_journal()
+
+    def mark_journal(self) -> None:
+        """Remember beside the database how far the journal has come; called now and then, it costs a look at a row."""
+        with self._database.read() as session:
+            if tree.size(session) == self._marked:
+                return
+            shown = set_back.journal(session)
+        self._marks.set_journal(shown)
+        self._marked = shown.size
 
     def close(self) -> None:
         """Give up what is being prepared, with all that is open for it; what it wrote is swept before the next."""
@@ -110,6 +123,7 @@ class Publisher:
             self._found = []
         serials = self._release_prepared(now) if self.is_prepared else self._release_waiting(now)
         self._raise_marks(serials)
+        self.mark_journal()
         return serials
 
     def work(self) -> bool:

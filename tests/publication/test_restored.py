@@ -1,14 +1,18 @@
 """Databases that know less than was shown: an older copy put back, and a cut between two writes."""
 
+import shutil
+
 import pytest
 
 from app.db import Database
 from app.journal import queries
 from app.main import make_publisher
-from app.publication import zones
+from app.publication import stops, zones
 from app.publication.follower import Follower
 from app.publication.marks import Marks
+from app.publication.store import rules_of_release
 from app.settings import Settings
+from resolver_policy.delta import Rule
 from resolver_policy.targets import Decision, Match, Target
 from tests import databases
 from tests.publication.test_zones import change, restarted, serials
@@ -34,6 +38,14 @@ def restore(world: World, backup: str) -> World:
     database = Database(world.settings.database)
     publisher = make_publisher(world.settings, database)
     return World(database, publisher, world.clock, world.template, world.settings)
+
+
+def release_stop(world: World) -> None:
+    """Two approvers look at what the publisher found, and let blocks go out again."""
+    with world.database.write() as session:
+        (stop,) = stops.standing(session)
+        for name in ("approver-1", "approver-2"):
+            stops.release(session, world.actor(session, name), stop.id, "It was restored by hand", world.clock())
 
 
 def test_a_restored_older_database_goes_on_above_everything_that_was_shown(world: World, follower: Follower) -> None:
@@ -69,6 +81,71 @@ def test_a_restored_older_database_is_recorded(world: World) -> None:
         {"zone": ZONE, "shown": shown, "known": UNIX_NOW},
     )
     restored.database.close()
+
+
+def test_no_block_goes_out_on_a_database_put_back_by_hand_until_two_have_looked_and_lifts_do(world: World) -> None:
+    change(world, 0)
+    backup = snapshot(world)
+    change(world, 1)
+    restored = restore(world, backup)
+    restored.held = world.held[:1]
+    restored.publisher.start(NOW)
+    with restored.database.read() as session:
+        (stop,) = stops.standing(session)
+        why = stops.findings(stop)[0].why
+    assert "older database was put back: the journal had" in why
+    assert f"zone {ZONE} was shown with serial" in why
+
+    restored.add({NAMES[2]})
+    assert restored.publish() == {}
+    restored.lift(restored.held[0])
+    assert [*restored.publish()] == [ZONE]
+    assert rules(restored) == {}
+
+    release_stop(restored)
+    restored.publish()
+    assert rules(restored) == restored.rules() != {}
+    restored.database.close()
+
+
+def test_a_gap_that_two_have_looked_at_stops_nothing_at_the_next_start(world: World) -> None:
+    backup = snapshot(world)
+    change(world, 0)
+    restored = restore(world, backup)
+    restored.publisher.start(NOW)
+    release_stop(restored)
+    for _ in range(2):
+        restored.publisher.start(NOW)
+
+    with restored.database.read() as session:
+        assert stops.standing(session) == []
+    restored.database.close()
+
+
+def test_a_journal_of_another_past_is_noticed_though_it_is_as_long(world: World) -> None:
+    """No serial tells: whoever put it back wrote as much, and published as often."""
+    backup = snapshot(world)
+    change(world, 0)
+    shown = serials(world.database)[-1]
+    restored = restore(world, backup)
+    restored.held.clear()
+    shutil.rmtree(world.settings.data_dir / "marks" / "transfer", ignore_errors=True)
+    (world.settings.data_dir / "marks" / "publisher" / ZONE).unlink()
+    change(restored, 1)
+    assert serials(restored.database)[-1] == shown
+
+    restored.publisher.start(NOW)
+
+    with restored.database.read() as session:
+        assert len(stops.standing(session)) == 1
+    restored.database.close()
+
+
+def rules(world: World) -> dict[str, Rule]:
+    with world.database.read() as session:
+        newest = zones.head(session)
+        assert newest is not None
+        return dict(rules_of_release(session, newest.id))
 
 
 def test_serials_of_another_past_are_no_start_for_an_increment(world: World) -> None:
@@ -135,6 +212,7 @@ def test_a_follower_does_not_go_on_from_a_past_that_the_database_does_not_have(
     restored = restore(world, backup)
     restored.held = [held for held in world.held if NAMES[0] in held.targets]
     restored.publisher.start(NOW)
+    release_stop(restored)
     for number in range(10, 20):
         change(restored, number)
 
