@@ -104,6 +104,7 @@ class Kind(Protocol):
     def refusal(self, name: str, table: str, act: str, condition: str, message: str) -> Iterator[str]: ...
     def is_full(self, error: BaseException) -> bool: ...
     def is_busy(self, error: BaseException) -> bool: ...
+    def is_unwritable(self, error: BaseException) -> bool: ...
 
 
 KINDS: Mapping[str, Kind] = {"sqlite": sqlite, "postgresql": postgresql}
@@ -230,7 +231,10 @@ def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, 
         yield from KINDS[dialect].refusal(*refusal)
 
 
-def failure(error: DBAPIError) -> Literal["storage_full", "busy"] | None:
+Failure = Literal["storage_full", "not_writable", "busy"]
+
+
+def failure(error: DBAPIError) -> Failure | None:
     """Why a database could not do what it was asked, where another try may do."""
     cause = error.orig
     if cause is None:
@@ -238,4 +242,6 @@ def failure(error: DBAPIError) -> Literal["storage_full", "busy"] | None:
     kind = postgresql if hasattr(cause, "sqlstate") else sqlite
     if kind.is_full(cause):
         return "storage_full"
+    if kind.is_unwritable(cause):
+        return "not_writable"
     return "busy" if kind.is_busy(cause) else None

@@ -54,6 +54,9 @@ FULL = frozenset({"53100"})
 BUSY = frozenset({"55P03", "57014", "40001", "40P01", "25P03", "53300", "57P01", "57P02", "57P03"})
 """SQLSTATEs of failures that another try may not have: time-outs, deadlocks, too many connections, a restart."""
 
+UNWRITABLE = frozenset({"25006", "58030"})
+"""SQLSTATEs of a server that takes no writes: a read-only transaction (a standby), an I/O error."""
+
 
 def make_engine(url: URL) -> Engine:
     """An engine of psycopg 3; raises SettingInvalid where that is not installed."""
@@ -142,6 +145,11 @@ def is_full(error: BaseException) -> bool:
 def is_busy(error: BaseException) -> bool:
     """Whether the server gave up waiting for others, or is being started again."""
     return getattr(error, "sqlstate", None) in BUSY
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether the server failed since it cannot write: it is a standby, or its disk fails."""
+    return getattr(error, "sqlstate", None) in UNWRITABLE
 
 
 def commits(engine: Engine) -> Commits:

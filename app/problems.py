@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457), and the table of every code there is."""
 
+import errno
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,6 +65,7 @@ PROBLEMS = {
     "media_type": Problem(415, "Not that kind of body", "Jenis isi tidak didukung"),
     "rate_limited": Problem(429, "Too many requests", "Terlalu banyak permintaan"),
     "storage_full": Problem(507, "No space left to record the change", "Ruang penyimpanan habis"),
+    "not_writable": Problem(503, "Changes cannot be recorded now", "Perubahan tidak dapat dicatat saat ini"),
     "busy": Problem(503, "The database is busy; try again", "Basis data sibuk; coba lagi"),
     "internal": Problem(500, "A fault in the service", "Kesalahan layanan"),
 }
@@ -96,6 +98,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StaleDataError, _stale)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeout, _database_error)
+    app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -150,10 +153,24 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
     code = "busy" if isinstance(error, PoolTimeout) else failure(error) if isinstance(error, DBAPIError) else None
     if code == "storage_full":
         return problem(code, "the change was not made: no space is left to record it")
+    if code == "not_writable":
+        log.error("the database cannot be written", exc_info=error)
+        return problem(code, "the change was not made: the database cannot be written; zones are served on")
     if code == "busy":
         return problem(code, "the change was not made: the database is busy", headers={"Retry-After": "1"})
     log.error("the database failed", exc_info=error)
     return problem("internal", "the change was not made: the database failed")
+
+
+def _system_error(request: Request, error: Exception) -> JSONResponse:
+    """A file that could not be made, for an export or a long list."""
+    assert isinstance(error, OSError)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return problem("storage_full", "no space is left for what was asked")
+    if error.errno in {errno.EROFS, errno.EIO}:
+        return problem("not_writable", "the data directory cannot be written")
+    log.error("the system failed", exc_info=error)
+    return _bug(request, error)
 
 
 def _bug(_request: Request, _error: Exception) -> JSONResponse:

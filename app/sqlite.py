@@ -17,6 +17,12 @@ SAFE_SQLITE = (3, 51, 3)
 NOW = "SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now') AS now"
 """The database's clock, as SQLAlchemy stores a moment: that of this machine, to the millisecond."""
 
+UNWRITABLE = ("readonly database", "disk I/O error", "unable to open database file")
+
+SAFE = {"journal_mode": "wal", "synchronous": 2}
+"""How each connection must be set: readers and writers do not wait for each other, and a commit is on the disk (2 is
+FULL: with NORMAL a power cut takes back what was answered with success)."""
+
 READING: dict[str, object] = {"pulih_read": True}
 WRITING: dict[str, object] = {"pulih_write": True}
 POLL = 0.004
@@ -60,6 +66,15 @@ def _prepare_connection(connection: pysqlite3.dbapi2.Connection, _record: Connec
         "cache_size=-8192",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    check_safe(connection)
+
+
+def check_safe(connection: pysqlite3.dbapi2.Connection) -> None:
+    """Refuse a connection that is not set as it must be, whatever the reason; raises SettingInvalid."""
+    for pragma, wanted in SAFE.items():
+        (found,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+        if found != wanted:
+            raise SettingInvalid(f"SQLite has {pragma} {found!r} here, and {wanted!r} is needed to lose nothing")
 
 
 def _begin(connection: Connection) -> None:
@@ -99,6 +114,11 @@ def is_full(error: BaseException) -> bool:
 def is_busy(error: BaseException) -> bool:
     """Whether the driver gave up waiting for others."""
     return "locked" in str(error) or "busy" in str(error)
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether the driver failed since the file cannot be written: read-only by now, or on a disk that fails."""
+    return any(text in str(error) for text in UNWRITABLE)
 
 
 def commits(engine: Engine) -> "Commits":

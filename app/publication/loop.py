@@ -4,12 +4,12 @@ import datetime as dt
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.db import Clock, Database, Watch
+from app.db import Clock, Database, Failure, Watch, failure
 from app.orders import clock as orders_clock
 from app.publication import lease as leases
 from app.publication import zones
@@ -35,6 +35,12 @@ STAND_BY = 0.5
 LONGEST_SILENCE = 120.0
 """Seconds without a turn after which the publisher counts as stuck: twice as long as it may wait for a lock."""
 
+FAILURES: Mapping[Failure, str] = {
+    "storage_full": "no space is left",
+    "not_writable": "the database cannot be written",
+    "busy": "the database is busy",
+}
+
 Make = Callable[[Database], Publisher]
 """Makes the publisher that writes into a database."""
 
@@ -54,6 +60,7 @@ class Publishing:
         self._last_release = self._marked_at = 0.0
         self._thread: threading.Thread | None = None
         self._stands_by = False
+        self._fails: str | None = None
 
     @contextmanager
     def running(self, stop: threading.Event) -> Iterator[None]:
@@ -77,6 +84,8 @@ class Publishing:
         """What is wrong with the thread, in words; None where it publishes or stands by."""
         if self._thread is None or not self._thread.is_alive():
             return "the publisher does not run"
+        if self._fails is not None:
+            return f"the publisher fails: {self._fails}; what was published is served on"
         silent = time.monotonic() - self._turned_at
         return f"the publisher has been stuck for {silent:.0f} s" if silent > LONGEST_SILENCE else None
 
@@ -94,13 +103,15 @@ class Publishing:
                         watch.wait(stop, timeout=STAND_BY)
                         continue
                     self._turn()
+                    self._fails = None
                     if not self._work():
                         self._rest(watch, stop)
                 except LeaseLost:
                     self._publisher.close()
                     self._lease = None
                     log.warning("another publisher has taken over; this one stands by")
-                except Exception:
+                except Exception as error:
+                    self._fails = _in_words(error)
                     log.exception("publishing failed; it will be tried again")
                     stop.wait(RETRY)
             self._hand_over()
@@ -184,3 +195,11 @@ class Publishing:
         with self._database.read() as session:
             due_at = orders_clock.next_at(session)
         return LONGEST_NAP if due_at is None else (due_at - now).total_seconds()
+
+
+def _in_words(error: Exception) -> str:
+    """Why a turn failed, without what was to be written."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    known = failure(error) if isinstance(error, DBAPIError) else None
+    return "see the log" if known is None else FAILURES[known]

@@ -1,0 +1,1 @@
+"""Backups and restores: what is in the file, what is checked, and how serials go on."""
