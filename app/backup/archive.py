@@ -23,6 +23,9 @@ PIECE = 1024 * 1024
 DEFLATE_LEVEL = 1
 """Pages of a database shrink to a third even so, and faster than most disks write."""
 
+SEAL_OCTETS = 64
+"""A hash in hexadecimal, as the comment of the zip, which is its end."""
+
 LONGEST_MANIFEST = 16 * PIECE
 
 
@@ -50,7 +53,10 @@ def workplace(path: Path) -> Iterator[Path]:
 
 
 def write(draft: Path, manifest: Manifest, copy: Path, progress: Progress) -> Manifest:
-    """Pack a copy with its manifest, which is given back with the copy's size and hash; durable when it returns."""
+    """Pack a copy with its manifest, which is given back with the copy's size and hash; durable when it returns.
+
+    The file ends with the hash of all that stands before it, so no octet of it can change unseen.
+    """
     octets = copy.stat().st_size
     digest, done = hashlib.sha256(), 0
     with _owned(draft) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=DEFLATE_LEVEL) as packed:
@@ -62,13 +68,22 @@ def write(draft: Path, manifest: Manifest, copy: Path, progress: Progress) -> Ma
                 progress(done / octets)
         manifest = dataclasses.replace(manifest, sha256=digest.hexdigest(), octets=octets)
         packed.writestr(MANIFEST, manifest.dump())
-    with draft.open("rb") as file:
+        packed.comment = bytes(SEAL_OCTETS)
+    with draft.open("r+b") as file:
+        seal = _seal(file)
+        file.seek(-SEAL_OCTETS, os.SEEK_END)
+        file.write(seal)
+        file.flush()
         os.fsync(file.fileno())
     return manifest
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of a backup; raises Refused for a file that is none."""
+    """The manifest of a backup; raises Refused for a file that is none, or is not as it was written."""
+    with path.open("rb") as file:
+        expected = _seal(file)
+        if file.read() != expected:
+            raise Refused(f"{path} is damaged, or no backup of Pulih: it does not end with the hash of the rest")
     try:
         with zipfile.ZipFile(path) as packed:
             if sorted(packed.namelist()) != [COPY, MANIFEST]:
@@ -102,6 +117,17 @@ def put_in_place(draft: Path, path: Path) -> None:
         raise Refused(f"{path} is there already: a backup takes the place of nothing")
     draft.rename(path)
     sync_folder(path.parent)
+
+
+def _seal(file: IO[bytes]) -> bytes:
+    """The hash of a file but for the octets that should hold it, from which is read next; none for a file too short."""
+    left = max(0, file.seek(0, os.SEEK_END) - SEAL_OCTETS)
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left and (piece := file.read(min(left, PIECE))):
+        digest.update(piece)
+        left -= len(piece)
+    return digest.hexdigest().encode()
 
 
 def _owned(path: Path) -> IO[bytes]:

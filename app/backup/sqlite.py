@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pysqlite3 import dbapi2
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 from app.backup import checking
 from app.backup.manifest import Manifest, Progress, describe
@@ -53,14 +54,16 @@ class Files:
     @staticmethod
     def check(copy: Path, manifest: Manifest, progress: Progress) -> None:
         """Raise Refused where a copy is not whole, or not what its manifest says."""
-        with closing(_connected(copy)) as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)").fetchall()]
-            astray = connection.execute("PRAGMA foreign_key_check").fetchall()
-        wrong = [] if found == ["ok"] else found
-        wrong += [f"a row of {row[0]} refers to a row of {row[2]} that is not there" for row in astray[:3]]
-        checking.refuse(wrong)
-        checking.check(f"sqlite:///{copy}", manifest, progress)
-        settle(copy)
+        try:
+            with closing(_connected(copy)) as connection:
+                found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)").fetchall()]
+                checking.refuse([] if found == ["ok"] else found)
+                astray = connection.execute("PRAGMA foreign_key_check").fetchall()
+            checking.refuse([f"a row of {row[0]} refers to one of {row[2]} that is not there" for row in astray[:3]])
+            checking.check(f"sqlite:///{copy}", manifest, progress)
+            settle(copy)
+        except (dbapi2.DatabaseError, DBAPIError) as error:
+            raise Refused(f"what was backed up cannot be read: {error}") from error
 
     def check_unused(self) -> None:
         """Raise Refused while any process has it open."""

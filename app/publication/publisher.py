@@ -84,7 +84,8 @@ class Publisher:
         with self._database.write() as session:
             now = settled(session, now)
             set_back.stop(session, self._marks, now)
-            if zones.configure(session, self._settings, self._marks, now):
+            restored = set_back.is_recorded(session)
+            if zones.configure(session, self._settings, self._marks, now, restored=restored):
                 self._write_small(session, (), now, even_unchanged=True)
             serials = {zone.name: zones.last_serial(session, zone) for zone in zones.active(session)}
         self._raise_marks(serials)

@@ -143,11 +143,13 @@ def _has_to_begin(session: Session, zone: Zone, release_id: int) -> bool:
     return last is None or last.release_id < zone.epoch_release_id
 
 
-def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, now: dt.datetime) -> bool:
+def configure(
+    session: Session, settings: Sequence[ZoneSetting], marks: Marks, now: dt.datetime, *, restored: bool = False
+) -> bool:
     """Bring the table of zones in line with the settings.
 
-    True where something must be published that no order explains: a new zone, another action (a new epoch), or
-    serials that were shown and that this database, restored from an older copy, does not know.
+    True where something must be published that no order explains: a new zone, another action (a new epoch), serials
+    that were shown and that this database, an older copy, does not know, or the first release after it was `restored`.
     """
     newest = head(session)
     next_release = 1 if newest is None else newest.id + 1
@@ -161,7 +163,9 @@ def configure(session: Session, settings: Sequence[ZoneSetting], marks: Marks, n
     _retire(session, known, {each.name for each in settings}, now)
     session.flush()
     behind = [_moves_forward(session, zone, marks, next_release, now) for zone in active(session)]
-    return any(changed) or any(behind)
+    for zone in active(session) if restored else ():
+        zone.epoch_release_id = next_release
+    return any(changed) or any(behind) or restored
 
 
 def set_floor(session: Session, actor: Actor, name: str, serial: int, now: dt.datetime) -> Zone:
