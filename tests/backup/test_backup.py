@@ -12,7 +12,8 @@ import pytest
 from app import schema
 from app.backup import archive
 from app.backup import take as taking
-from app.backup.manifest import describe
+from app.backup.manifest import Manifest, Progress, describe
+from app.backup.take import Place
 from app.errors import Refused, SettingInvalid
 from app.journal import signing
 from tests import databases
@@ -161,8 +162,8 @@ def test_a_copy_that_is_not_the_database_is_not_called_good(
     place = type(taking.place_of(world.settings, world.clock))
     copy = place.copy
 
-    def torn(self: object, target: Path, progress: object) -> object:
-        manifest = copy(self, target, progress)
+    def torn(self: Place, target: Path, progress: Progress) -> Manifest:
+        manifest: Manifest = copy(self, target, progress)
         octets = bytearray(target.read_bytes())
         octets[len(octets) // 2 : len(octets) // 2 + 512] = bytes(512)
         target.write_bytes(octets)

@@ -73,12 +73,12 @@ class Installation:
 
     def live(self) -> None:
         """Some acts, some releases, some polls, and now and then a backup."""
-        for _ in range(self.random.randint(1, 3)):
+        for _ in range(self.random.randint(1, 2)):
             random_act(self.world, self.random)
             self.world.publish()
             for secondary in self.random.sample(self.secondaries, self.random.randint(0, SECONDARIES)):
                 secondary.poll(self.version)
-        if not self.backups or self.random.random() < 0.5:
+        if not self.backups or self.random.random() < 0.4:
             self._made += 1
             self.backups.append(backed_up(self.world, self._folder / f"{self._made}.backup"))
         if len(self.backups) > BACKUPS_KEPT:

@@ -5,15 +5,19 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
 from app.backup import restore as restoring
 from app.backup import take as taking
 from app.backup.manifest import Manifest, Progress
 from app.backup.restore import Restored
+from app.cli import main
 from app.db import Database
 from app.journal import queries
 from app.main import make_publisher
+from app.settings import Settings
 from tests.publication.worlds import Held, World
-from tests.service import HOST, Json
+from tests.service import HOST, Json, environment_of
 
 SECOND = dt.timedelta(seconds=1)
 REASON = "The disk failed"
@@ -51,6 +55,13 @@ def started(world: World, held: tuple[Held, ...]) -> World:
     publisher = make_publisher(world.settings, database)
     publisher.start(world.clock())
     return World(database, publisher, world.clock, world.template, world.settings, list(deepcopy(held)))
+
+
+def run(settings: Settings, *arguments: str, status: int = 0) -> Result:
+    """A command, in this process; it must end with a status."""
+    done = CliRunner().invoke(main, arguments, env=environment_of(settings), prog_name="pulih")
+    assert done.exit_code == status, done.output
+    return done
 
 
 def events(database: Database, type_: str) -> list[Json]:

@@ -1,5 +1,5 @@
-"""An old copy of the database is put back: BIND, Knot and NSD take the old content under a new serial, unattended,
-and so do the resolvers behind them."""
+"""An old copy of the database is put back, by `pulih restore` or by hand: BIND, Knot and NSD take the old content under
+a new serial, unattended, and so do the resolvers behind them."""
 
 import re
 import shutil
@@ -29,12 +29,13 @@ LIMIT = 20.0
 FLOOR = 2_500_000_000
 """Above the unix time: or a new serial would be the time, and above all that was shown without any mark."""
 
+BACKUP = ".backup"
 LIFT = {"ground": "wrong_block", "reason": "The order named the wrong site"}
 
 EXACT, SUBTREE, ABSENT = (".", "-"), (".", "."), ("-", "-")
 
 LOST_MARKS = (None, "publisher", "transfer")
-"""Whose marks are lost as well, one restore after the other."""
+"""Whose marks are lost as well where a copy is put back by hand; the first one is put back by `pulih restore`."""
 
 STARTS = (Consumers.start_bind, Consumers.start_unbound_behind_knot, Consumers.start_bind_behind_nsd)
 
@@ -134,11 +135,23 @@ def publish_copy_and_publish(world: Consumers, service: Service, copy: Path, let
     to_lift = approved(service, order(f"LIFTED-{letter}", (lifted, "exact")))
     settle()
     copied = published(world, service, FLOOR, made.old)
-    copy_aside(world.settings, copy)
+    if copy.suffix == BACKUP:
+        service.installation.pulih("backup", str(copy))
+    else:
+        copy_aside(world.settings, copy)
     approved(service, order(f"LATER-{letter}", (later, "subtree")))
     settle()
     service.act(f"/orders/{to_lift['id']}/lift", LIFT, "approver-2")
     return made._replace(copied=copied, shown=published(world, service, copied + 1, made.new))
+
+
+def restored_by_command(service: Service, copy: Path) -> None:
+    """Refused while the service runs; what is lost is told."""
+    installation = service.installation
+    command = ("restore", str(copy), "--reason", "The disk failed")
+    assert "in use" in installation.pulih(*command, status=1)
+    service.stop()
+    assert "1 order.ended: lifts that are undone" in installation.pulih(*command)
 
 
 def copy_aside(settings: Settings, copy: Path) -> None:
@@ -149,13 +162,19 @@ def copy_aside(settings: Settings, copy: Path) -> None:
     target.close()
 
 
-def put_back(settings: Settings, copy: Path, lost: str | None) -> None:
+def put_back(settings: Settings, copy: Path, lost: str) -> None:
     """The old copy in the place of what a stopped installation left; the marks of one process go as well."""
     for left_over in settings.data_dir.glob("pulih.db*"):
         left_over.unlink()
     shutil.copy(copy, settings.data_dir / "pulih.db")
-    if lost is not None:
-        shutil.rmtree(settings.data_dir / "marks" / lost)
+    shutil.rmtree(settings.data_dir / "marks" / lost)
+
+
+def let_blocks_out(service: Service) -> None:
+    """Two approvers look at what the publisher found, where it was put back by hand; of a restore it was told."""
+    for stop in service.get("/guard/stops", "approver-1")["items"]:
+        for approver in ("approver-1", "approver-2"):
+            service.act(f"/guard/stops/{stop['id']}/release", {"reason": "Restored by hand"}, approver)
 
 
 def is_restored(world: Consumers, service: Service, made: Restore, log_before: int) -> float:
@@ -179,13 +198,17 @@ def test_secondaries_take_the_old_content_under_a_new_serial(
     service, installation = world.service, world.service.installation
     with ExitStack() as stack:
         for lost in LOST_MARKS:
-            copy = tmp_path / f"{lost}.db"
+            copy = tmp_path / f"{lost}{'.db' if lost else BACKUP}"
             made = publish_copy_and_publish(world, service, copy, str(lost).lower())
-            service.stop()
-            put_back(world.settings, copy, lost)
+            if lost is None:
+                restored_by_command(service, copy)
+            else:
+                service.stop()
+                put_back(world.settings, copy, lost)
             log_before = len(service.log())
 
             service = stack.enter_context(installation.serving())
 
             took = is_restored(world, service, made, log_before)
             record_property(f"ms to converge (lost marks: {lost})", round(took * 1000))
+            let_blocks_out(service)
