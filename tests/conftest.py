@@ -112,8 +112,10 @@ def installed(
     state.settings, state.database, state.clock = settings, database, clock
     state.idempotency_in_flight = set()
     service = Service(application.address, settings, database, clock, template.tokens)
-    yield service
-    service.close()
+    try:
+        yield service
+    finally:
+        service.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

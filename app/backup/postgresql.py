@@ -4,9 +4,11 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ SELECT application_name, count(*) FROM pg_stat_activity
 WHERE datname = :name AND pid <> pg_backend_pid() GROUP BY application_name
 """
 HEADER = re.compile(rb"COPY public\.(\S+) \((.*)\) FROM stdin;\n")
+END_OF_ROWS = b"\\.\n"
 ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -55,11 +58,10 @@ class Server:
                 snapshot = session.scalar(text("SELECT pg_export_snapshot()"))
                 size = session.scalar(text("SELECT pg_database_size(current_database())")) or 1
                 command = ["--format=custom", "--schema=public", f"--snapshot={snapshot}", f"--file={target}"]
-                dumping = self._started("pg_dump", command)
-                while dumping.poll() is None:
-                    progress(min(0.99, target.stat().st_size / size) if target.exists() else 0)
-                    time.sleep(POLL)
-                _check_ended(dumping)
+                with self._running("pg_dump", command) as dumping:
+                    while dumping.poll() is None:
+                        progress(min(0.99, target.stat().st_size / size) if target.exists() else 0)
+                        time.sleep(POLL)
                 signer = signing.held(session, self._log_key)
                 note = None if signer is None else signing.checkpoint(session, signer)
                 return describe(session, made_at, note)
@@ -92,9 +94,8 @@ class Server:
             connection.exec_driver_sql(f"CREATE DATABASE \"{self._beside}\" TEMPLATE template0 ENCODING 'UTF8'")
         url = self._parsed.set(database=self._beside)
         options = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", "--clean", "--if-exists"]
-        restoring = self._started("pg_restore", [*options, str(copy)], url)
-        restoring.wait()
-        _check_ended(restoring)
+        with self._running("pg_restore", [*options, str(copy)], url):
+            pass
         return url.render_as_string(hide_password=False)
 
     def before(self) -> Database | None:
@@ -139,23 +140,23 @@ class Server:
         finally:
             engine.dispose()
 
-    def _started(self, program: str, arguments: list[str], url: URL | None = None) -> "subprocess.Popen[bytes]":
-        """Start a program of PostgreSQL on a database; a password is not seen among its arguments."""
+    def _running(
+        self, program: str, arguments: list[str], url: URL | None = None
+    ) -> "AbstractContextManager[subprocess.Popen[bytes]]":
+        """A program of PostgreSQL at work on a database; a password is not seen among its arguments."""
         url = url or self._parsed
         parameters = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database, **url.query}
         said = " ".join(f"{key}={_quoted(str(value))}" for key, value in parameters.items() if value is not None)
         environment = {**os.environ} if url.password is None else {**os.environ, "PGPASSWORD": str(url.password)}
-        return _start(program, [*arguments, f"--dbname={said}"], environment)
+        return _running(program, [*arguments, f"--dbname={said}"], environment)
 
 
 @contextmanager
 def _reading(copy: Path) -> Iterator[Iterator[bytes]]:
     """The rows of a dump, as text; raises Refused where it cannot be read to its end."""
-    with _start("pg_restore", ["--data-only", "--file=-", str(copy)]) as reading:
+    with _running("pg_restore", ["--data-only", "--file=-", str(copy)]) as reading:
         assert reading.stdout is not None
         yield iter(reading.stdout)
-        reading.wait()
-        _check_ended(reading)
 
 
 def _bodies(lines: Iterator[bytes], rows: dict[str, int]) -> Iterator[Body]:
@@ -166,7 +167,7 @@ def _bodies(lines: Iterator[bytes], rows: dict[str, int]) -> Iterator[Body]:
             continue
         table, columns = header[1].decode().strip('"'), header[2].decode().split(", ")
         rows.setdefault(table, 0)
-        for row in iter(lines.__next__, b"\\.\n"):
+        for row in takewhile(lambda line: line != END_OF_ROWS, lines):
             rows[table] += 1
             if table == "events":
                 fields = dict(zip(columns, row.rstrip(b"\n").split(b"\t"), strict=True))
@@ -183,18 +184,27 @@ def _quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _start(
+@contextmanager
+def _running(
     program: str, arguments: Sequence[str], environment: Mapping[str, str] = os.environ
-) -> "subprocess.Popen[bytes]":
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program of PostgreSQL, until it has ended; raises Refused with what it said where it failed."""
     path = shutil.which(program)
     if path is None:
         raise Refused(f"{program} is not installed: it comes with PostgreSQL's client programs (postgresql-client)")
-    command = [path, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603 - PostgreSQL's own
-
-
-def _check_ended(process: "subprocess.Popen[bytes]") -> None:
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode != 0:
-        raise Refused(said or f"a program of PostgreSQL ended with status {process.returncode}")
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(  # noqa: S603 - PostgreSQL's own
+            [path, *arguments], env=environment, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+        process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+        if process.returncode != 0:
+            raise Refused(said or f"{program} ended with status {process.returncode}")

@@ -85,6 +85,21 @@ def test_a_disk_of_any_size_runs_full_and_heals(
     tell(record_property, disk_sizes=sizes, refused_for_want_of_room=refused, publications_put_off=unpublished)
 
 
+def test_a_mark_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    check_mark(tmp_path / "room")
+
+
+def check_mark(path: Path) -> None:
+    with rooms.memory(path, 64) as room:
+        marks = Marks(path, "publisher")
+        marks.raise_to(ZONE, 1)
+        room.fill()
+        with pytest.raises(OSError, match="No space left"):
+            marks.raise_to(ZONE, 2)
+        assert [each.name for each in (path / "publisher").iterdir()] == [ZONE]
+        assert marks.own(ZONE) == 1
+
+
 def fill(application: Application, template: Template, room: Room) -> Tried:
     """Block until there is no room, look at what is left, make room, and go on."""
     settings = settings_in(room.path)
