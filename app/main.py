@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -14,17 +15,17 @@ import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import garbage, lifeline, logs, problems, schema
+from app import garbage, http_connection, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
 from app.audit.router import router as audit_router
 from app.auth.access import Everybody, check_declared
+from app.auth.rates import Rates
 from app.cases.router import router as applications_router
 from app.db import Clock, Database
 from app.deps import SessionDep
 from app.errors import SettingInvalid
+from app.front_door import BodyLimit, KnownHosts, NoNul, NoRanges, RateLimit
 from app.journal import signing
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
@@ -59,10 +60,6 @@ DOCS_POLICY = (
 )
 """Swagger UI writes inline styles; it gets no inline script, and nothing from anywhere else."""
 
-MAX_BODY_OCTETS = 8 * 1024 * 1024
-MAX_IMPORT_OCTETS = 64 * 1024 * 1024
-NAMES = "/api/v1/names/"
-IMPORTS = "/api/v1/imports"
 ROUTERS = (
     orders_router,
     lifts_router,
@@ -100,6 +97,7 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan if with_publisher else None,
     )
     app.state.settings = settings
@@ -110,6 +108,7 @@ def create_app(
     app.state.idempotency_in_flight = set()
     app.state.publishing = None
     app.state.process = Process()
+    app.state.rates = Rates(settings.rates, time.monotonic, app.state.process.limited)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -118,6 +117,9 @@ def create_app(
     check_declared(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(NoNul)
+    app.add_middleware(NoRanges)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts)
+    app.add_middleware(RateLimit)
     app.add_middleware(RequestLog, observe=app.state.process.answered)
     return app
 
@@ -197,67 +199,12 @@ def _mount_pages(app: FastAPI) -> None:
         return PlainTextResponse("ok\n")
 
 
-class BodyLimit:
-    """Answers 413 before more of a request's body is read than its route can need."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = MAX_IMPORT_OCTETS if scope["path"] == IMPORTS else MAX_BODY_OCTETS
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
-            answer = problems.problem("too_large", f"a body has at most {limit} octets")
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, _counted(receive, limit), send)
-
-
-class NoNul:
-    """Nothing has a name with a NUL in it, which text of PostgreSQL cannot hold: it is not there, nor asked for.
-
-    What is no domain name is said where domain names are read.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http" and "\0" in scope["path"] and not scope["path"].startswith(NAMES):
-            app = problems.problem("not_found", "there is nothing whose name has a NUL in it")
-        elif scope["type"] == "http" and b"%00" in scope["query_string"]:
-            app = problems.problem("body_invalid", "no value has a NUL in it")
-        await app(scope, receive, send)
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """The same for a body that does not say how long it is: it is cut off where it has become too long."""
-    left = limit
-
-    async def counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413, f"a body has at most {limit} octets")
-        return message
-
-    return counted
-
-
 def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
     schema.check(database)
     signing.start(database, settings, utc_now)
     app = create_app(settings, database, with_publisher=with_publisher)
-    config = uvicorn.Config(
-        app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False
-    )
-    uvicorn.Server(config).run()
+    uvicorn.Server(http_connection.config(app, settings)).run()
 
 
 def publish(settings: Settings, database: Database) -> None:

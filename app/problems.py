@@ -1,7 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457), and the table of every code there is."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
@@ -60,6 +60,7 @@ PROBLEMS = {
     "idempotency_in_flight": Problem(409, "The first request is still running", "Permintaan pertama masih berjalan"),
     "stale_version": Problem(412, "The version is not current", "Versi sudah tidak berlaku"),
     "version_required": Problem(428, "If-Match is needed", "Diperlukan If-Match"),
+    "host_unknown": Problem(421, "Not a host of this service", "Bukan host layanan ini"),
     "too_large": Problem(413, "Too large", "Terlalu besar"),
     "media_type": Problem(415, "Not that kind of body", "Jenis isi tidak didukung"),
     "rate_limited": Problem(429, "Too many requests", "Terlalu banyak permintaan"),
@@ -70,7 +71,7 @@ PROBLEMS = {
 
 
 def problem(
-    code: str, detail: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
+    code: str, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """One error as a response; `errors` names each offending value, its place and the rule it broke."""
     known = PROBLEMS[code]
@@ -115,8 +116,7 @@ def _printable(text: str) -> str:
 
 def _app_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004 - the status itself
-    return problem(error.code, error.detail, error.faults, headers)
+    return problem(error.code, error.detail, error.faults, error.headers)
 
 
 def _policy_error(_request: Request, error: Exception) -> JSONResponse:

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from app import migrate
+from app import http_connection, migrate
 from app.auth import tokens
 from app.db import Clock, Database
 from app.journal import signing
@@ -90,8 +90,9 @@ def make_template(folder: Path) -> Template:
 
 
 def settings_in(directory: Path, **fields: str) -> Settings:
-    """The settings of a data directory, and of the database that belongs to it."""
-    return Settings.model_validate({"data_dir": directory, "database_url": databases.url_in(directory), **fields})
+    """The settings of a data directory, and of the database that belongs to it; as many requests as a test likes."""
+    own = {"data_dir": directory, "database_url": databases.url_in(directory), "rate_address": 0, "rate_failed": 0}
+    return Settings.model_validate({**own, "rate_token": 0, **fields})
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -121,9 +122,9 @@ def listening() -> socket.socket:
 def serving(application: FastAPI, *, lifespan: bool = False) -> Iterator[str]:
     """The address of a real server of an application, on a free loopback port; ended with the block."""
     listener = listening()
-    config = uvicorn.Config(
-        application, log_config=None, lifespan="on" if lifespan else "off", timeout_graceful_shutdown=5
-    )
+    config = http_connection.config(application, application.state.settings)
+    config.lifespan = "on" if lifespan else "off"
+    config.timeout_graceful_shutdown = 5
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
