@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib import resources
+from typing import Any
 
 import uvicorn
 from fastapi import Depends, FastAPI
@@ -24,6 +25,7 @@ from app.auth.rates import Rates
 from app.cases.router import router as applications_router
 from app.db import Clock, Database
 from app.deps import SessionDep
+from app.description import Described
 from app.errors import SettingInvalid
 from app.front_door import BodyLimit, KnownHosts, NoNul, NoRanges, RateLimit
 from app.journal import signing
@@ -74,6 +76,9 @@ ROUTERS = (
     stops_router,
     metrics_router,
 )
+UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready: why, in words", "content": {"text/plain": {}}}
+}
 REFUSED = 2
 SWEEP_SECONDS = 300.0
 """How often the sweeper goes round; who became overdue is in the journal that much later at most."""
@@ -90,7 +95,7 @@ def create_app(
     """The application on a migrated database; raises where a route does not say who may use it."""
     schema.check(database)
     categories.check_known(settings.regime.urgent_categories)
-    app = FastAPI(
+    app = Described(
         title="Pulih",
         version="1",
         description=DESCRIPTION,
@@ -180,11 +185,17 @@ def _mount_pages(app: FastAPI) -> None:
         page = (static / "docs.html").read_text("utf-8")
         return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
 
-    @app.get("/healthz", tags=["health"], summary="The process answers")
+    @app.get("/healthz", response_class=PlainTextResponse, tags=["health"], summary="The process answers")
     def healthz(actor: Everybody) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", tags=["health"], summary="Something is published, and who publishes and transfers is well")
+    @app.get(
+        "/readyz",
+        response_class=PlainTextResponse,
+        responses=UNREADY,
+        tags=["health"],
+        summary="Something is published, and who publishes and transfers is well",
+    )
     def readyz(actor: Everybody, session: SessionDep) -> PlainTextResponse:
         if zones.head(session) is None:
             return PlainTextResponse("nothing has been published yet\n", 503)

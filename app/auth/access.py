@@ -112,7 +112,7 @@ def check_declared(app: FastAPI) -> None:
     undeclared = [
         str(route.path)
         for route in iter_route_contexts(app.routes)
-        if route.path not in FILES and not any(_declarations(getattr(route, "dependant", None)))
+        if route.path not in FILES and not any(declarations(getattr(route, "dependant", None)))
     ]
     if undeclared:
         raise UndeclaredRoute(f"no authorisation declared on {', '.join(undeclared)}")
@@ -120,14 +120,14 @@ def check_declared(app: FastAPI) -> None:
 
 def decides(route: object) -> bool:
     """Whether a route is for approvers alone: a decision. Every lift is one, so no limit on requests holds it up."""
-    declared = _declarations(getattr(route, "dependant", None))
+    declared = declarations(getattr(route, "dependant", None))
     return any(isinstance(each, Allow) and each.roles == {APPROVER} for each in declared)
 
 
-def _declarations(dependant: Dependant | None) -> Iterator[Allow | Public]:
+def declarations(dependant: Dependant | None) -> Iterator[Allow | Public]:
     """What a route says of who may use it, however deep."""
     if dependant is not None:
         if isinstance(dependant.call, Allow | Public):
             yield dependant.call
         for each in dependant.dependencies:
-            yield from _declarations(each)
+            yield from declarations(each)
