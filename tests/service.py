@@ -14,12 +14,13 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from app import http_connection, migrate
 from app.auth import tokens
 from app.db import Clock, Database
 from app.journal import signing
-from app.journal.actor import Role, host
+from app.journal.actor import Actor, Role, host
 from app.journal.merkle import merkle_root
 from app.main import create_app, make_publisher
 from app.orders import clock as orders_clock
@@ -278,6 +279,12 @@ def running(settings: Settings, database: Database, clock: Clock, *, with_publis
     application = create_app(settings, database, clock=clock, with_publisher=with_publisher)
     with serving(application, lifespan=with_publisher) as address:
         yield address
+
+
+def acting(session: Session, name: str, role: Role = Role.ISP) -> Actor:
+    """A principal with a token, made where it is new, as the service sees it when it asks."""
+    text = tokens.create(session, HOST, role=role, name=name, expires_at=None, now=NOW - DAY)
+    return tokens.authenticate(session, text, now=NOW)
 
 
 def answered(response: httpx.Response, status: int = 200) -> Json:

@@ -85,6 +85,9 @@ SOP_COLUMNS = (
     "proposed_by_id",
 )
 
+ACTOR_TEXT = """('{"actor":{"name":"' || NEW.actor || '","role":"' || NEW.role || '","token":')"""
+"""How the body of an event by a principal begins (RFC 8785: keys in order)."""
+
 REFUSALS = (
     ("sops_delete", "sops", "DELETE", "1 = 1", "a version of a template is never deleted"),
     (
@@ -122,6 +125,36 @@ REFUSALS = (
             " OR EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq)"
         ),
         "the journal has no gap, and no second event of one number",
+    ),
+    (
+        "events_actor",
+        "events",
+        "INSERT",
+        (
+            "(NEW.role IN ('clock','host')) <> (NEW.principal_id IS NULL)"
+            " OR NEW.principal_id IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM principals WHERE id = NEW.principal_id AND name = NEW.actor AND role = NEW.role)"
+        ),
+        "an event says which principal acted",
+    ),
+    (
+        "events_body",
+        "events",
+        "INSERT",
+        f"NEW.principal_id IS NOT NULL AND substr(NEW.body, 1, length({ACTOR_TEXT})) <> {ACTOR_TEXT}",
+        "the body of an event says who acted, as its columns do",
+    ),
+    (
+        "events_token",
+        "events",
+        "INSERT",
+        " AND ".join(
+            (
+                f"substr(NEW.body, length({ACTOR_TEXT}) + 1, 4) = 'null'",
+                "EXISTS (SELECT 1 FROM tokens WHERE principal_id = NEW.principal_id)",
+            )
+        ),
+        "an event says by which token its principal acted",
     ),
     ("events_update", "events", "UPDATE", "1 = 1", "the journal is append-only"),
     ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
