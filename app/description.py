@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
 
 from app.auth.access import Allow, declarations
 from app.deps import get_expected_version, get_page, get_place, get_session
@@ -67,8 +67,13 @@ def _completed(app: FastAPI, described: Json) -> Json:
     return described
 
 
+def declared_routes(app: FastAPI) -> Iterator[RouteContext]:
+    """Every route, however deep its router is included."""
+    return iter_route_contexts(app.routes)
+
+
 def _operations(app: FastAPI, described: Json) -> Iterator[tuple[Json, Dependant]]:
-    for route in iter_route_contexts(app.routes):
+    for route in declared_routes(app):
         dependant = getattr(route, "dependant", None)
         for method in getattr(route, "methods", None) or ():
             operation = described["paths"].get(route.path, {}).get(method.lower())

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.db import failure
 from app.errors import AppError, Fault, faults_of
@@ -94,6 +95,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PolicyError, _policy_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(StaleDataError, _stale)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeout, _database_error)
@@ -140,6 +142,11 @@ def _http_error(_request: Request, error: Exception) -> JSONResponse:
         error.status_code, "body_invalid"
     )
     return problem(code, str(error.detail), headers=dict(error.headers or {}))
+
+
+def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
+    """Nobody reads it; the log tells of a refusal, and not of a fault."""
+    return problem("body_invalid", "the request was broken off")
 
 
 def _stale(_request: Request, _error: Exception) -> JSONResponse:

@@ -320,7 +320,7 @@ REFUSALS = (
         "UPDATE",
         (
             "OLD.revoked_at IS NOT NULL OR NEW.digest <> OLD.digest OR NEW.principal_id <> OLD.principal_id"
-            " OR NEW.expires_at IS DISTINCT FROM OLD.expires_at"
+            " OR NEW.expires_at IS DISTINCT FROM OLD.expires_at OR NEW.addresses IS DISTINCT FROM OLD.addresses"
         ),
         "a token is only ever revoked",
     ),
@@ -1025,6 +1025,7 @@ def create_tables() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
         sa.Column("revoked_at", UTCDateTime(), nullable=True),
+        sa.Column("addresses", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name="fk_tokens_principal_id"),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.UniqueConstraint("digest", name="uq_tokens_digest"),
