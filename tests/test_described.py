@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -28,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.auth.test_roles import ROUTES
 from tests.policy.scale import Record, scaled, seeded, tell
-from tests.service import ZONE, Service, an_order, condition
+from tests.service import ZONE, Json, Service, an_order, condition
 
 REQUESTS = 2_500
 """Requests of the whole run, about: times PULIH_TEST_SCALE."""
@@ -42,7 +43,8 @@ CHECKS = [
 ]
 SENDERS = ("operator-1", "approver-1", "auditor-1", "isp-1", "platform-1", "admin-1", None)
 JSON = "application/json"
-SAID = {
+REFUSED = 400
+SAID: Json = {
     "reason": "checked",
     "ground": "wrong_block",
     "document": "judgment",
@@ -52,6 +54,7 @@ SAID = {
 """What is said in bodies of acts, so that they are not refused for it."""
 
 Operation = APIOperation[Any, Any, Any, Any]
+MadeUp = Case[Any]
 
 
 @dataclass
@@ -83,7 +86,7 @@ class World:
                     known.append(str(item[key]))
                     del known[:-50]
 
-    def real(self, case: Case) -> None:
+    def real(self, case: MadeUp) -> None:
         """Put what there is into the path, and into the body what is said everywhere."""
         case.headers["If-Match"] = self.random.choice(("*", "*", '"1"', '"99"'))
         if isinstance(case.body, dict):
@@ -100,13 +103,13 @@ class World:
             elif known and name != "evidence_id":
                 case.path_parameters[name] = self.random.choice(known)
 
-    def send(self, case: Case, by: str | None) -> None:
+    def send(self, case: MadeUp, by: str | None) -> None:
         case.headers.pop("Authorization", None)
         headers = {} if by is None else {"Authorization": f"Bearer {self.service.tokens[by]}"}
         response = case.call(base_url=self.service.address, session=self.session, headers=headers, timeout=60)
         self.statuses[response.status_code] += 1
         may = by in ROUTES[f"{case.method} {case.path}"]
-        if not may and response.status_code < requests.codes.bad_request:
+        if not may and response.status_code < REFUSED:
             self.wrong.append(f"{case.method} {case.path} by {by}: {response.status_code}")
         try:
             case.validate_response(response, checks=CHECKS)
@@ -114,7 +117,7 @@ class World:
             for failure in failures.exceptions:
                 told = f"{case.method} {case.path} by {by}: {response.status_code} {failure} {response.text[:300]!r}"
                 self.wrong.append(told)
-        if response.status_code < requests.codes.bad_request and response.headers["content-type"] == [JSON]:
+        if response.status_code < REFUSED and response.headers["content-type"] == [JSON]:
             self.learn(kind_of(case.path), response.json())
 
 
@@ -126,6 +129,7 @@ def kind_of(path: str) -> str:
 def operations(service: Service) -> Iterator[Operation]:
     described = schemathesis.openapi.from_dict(service.read("/api/openapi.json", by=None))
     for found in described.get_all_operations():
+        assert isinstance(found, Ok)
         yield found.ok()
 
 
@@ -138,7 +142,7 @@ def try_out(world: World, operation: Operation, mode: GenerationMode, cases: int
         max_examples=cases, phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck)
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def each(case: Case) -> None:
+    def each(case: MadeUp) -> None:
         if next(number, 0) % 2:
             world.real(case)
         for by in SENDERS:

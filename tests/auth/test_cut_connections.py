@@ -24,19 +24,21 @@ def tried(proxy: FaultProxy, service: Service, act: Act, key: str, random: Rando
     """Send the same request over so many broken connections, and then over whole ones until it is answered."""
     path, body, by = act
     headers = {"Authorization": f"Bearer {service.tokens[by]}", "If-Match": "*", "Idempotency-Key": key}
-    answer: httpx.Response | None = None
+    headers["Connection"] = "close"
+    answer, client = None, httpx.Client(verify=False, timeout=20)
     for _ in range(cuts):
         whole = random.random() < 0.7  # most requests arrive, and it is their answer that is lost
         proxy.cut = ("answer", random.randrange(200)) if whole else ("request", random.randrange(900))
         try:
-            answer = httpx.post(f"{proxy.address}/api/v1/{path}", json=body, headers=headers, timeout=20)
+            answer = client.post(f"{proxy.address}/api/v1/{path}", json=body, headers=headers)
         except httpx.TransportError:
             continue
     proxy.cut = None
     for _ in range(100):
-        answer = httpx.post(f"{proxy.address}/api/v1/{path}", json=body, headers=headers, timeout=20)
+        answer = client.post(f"{proxy.address}/api/v1/{path}", json=body, headers=headers)
         if answer.status_code not in AGAIN:
             break
+    client.close()
     assert answer is not None
     return answer
 
