@@ -1,7 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457), and the table of every code there is."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
@@ -12,12 +13,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from app.db import failure
 from app.errors import AppError, Fault, faults_of
 from resolver_policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(NamedTuple):
@@ -136,12 +141,23 @@ def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     return problem("body_invalid", first, faults)
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "media_type"}.get(
         error.status_code, "body_invalid"
     )
-    return problem(code, str(error.detail), headers=dict(error.headers or {}))
+    return problem(code, str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """Every method that the path answers, whichever route has it (RFC 9110 15.5.6)."""
+    for method in METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            yield method
 
 
 def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
