@@ -153,9 +153,8 @@ def try_out(world: World, operation: Operation, mode: GenerationMode, cases: int
     each()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("part", range(PARTS))
-def test_every_answer_is_one_that_is_described(service: Service, part: int, record_property: Record) -> None:
+def all_tried_out(service: Service, part: int) -> World:
+    """One part of the operations, each tried out as often as it is its turn."""
     world = World(service, seeded(f"described {part}"))
     world.populate()
     found = list(operations(service))
@@ -164,6 +163,13 @@ def test_every_answer_is_one_that_is_described(service: Service, part: int, reco
         try_out(world, operation, GenerationMode.POSITIVE, cases)
         if list(operation.iter_parameters()) or operation.body:
             try_out(world, operation, GenerationMode.NEGATIVE, cases)
+    return world
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_answer_is_one_that_is_described(service: Service, part: int, record_property: Record) -> None:
+    world = all_tried_out(service, part)
 
     assert world.wrong == []
     assert {200, 401, 403, 404, 422} <= set(world.statuses)
