@@ -11,12 +11,14 @@ AppError
 +-- Unprocessable      422  body_invalid, category_unknown, sop_unknown, review_date_past, mass_change, ...
 +-- TooLarge           413  too_large
 +-- WrongMediaType     415  media_type
++-- RateLimited        429  rate_limited
 
 Failures of the policy itself are `resolver_policy.errors.PolicyError`; both kinds carry `code` and `detail`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from resolver_policy.errors import PolicyError
 
@@ -36,6 +38,7 @@ class AppError(Exception):
 
     status = 500
     default_code = "internal"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, detail: str, *, code: str | None = None, faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail)
@@ -49,6 +52,7 @@ class Unauthenticated(AppError):
 
     status = 401
     default_code = "token_invalid"
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(AppError):
@@ -112,6 +116,17 @@ class WrongMediaType(AppError):
 
     status = 415
     default_code = "media_type"
+
+
+class RateLimited(AppError):
+    """More requests than one client may make; `retry_after` is in how many seconds it may make another."""
+
+    status = 429
+    default_code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class Refused(Exception):

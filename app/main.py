@@ -5,26 +5,29 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib import resources
+from typing import Any
 
 import uvicorn
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import garbage, lifeline, logs, problems, schema
+from app import garbage, http_connection, lifeline, logs, problems, schema
 from app.answers.router import router as answers_router
 from app.audit.router import router as audit_router
 from app.auth.access import Everybody, check_declared
+from app.auth.rates import Rates
 from app.cases.router import router as applications_router
 from app.db import Clock, Database
 from app.deps import SessionDep
+from app.description import Described
 from app.errors import SettingInvalid
+from app.front_door import BodyLimit, KnownHosts, NoNul, NoRanges, RateLimit
 from app.journal import signing
 from app.metrics.registry import Process
 from app.metrics.router import router as metrics_router
@@ -59,10 +62,6 @@ DOCS_POLICY = (
 )
 """Swagger UI writes inline styles; it gets no inline script, and nothing from anywhere else."""
 
-MAX_BODY_OCTETS = 8 * 1024 * 1024
-MAX_IMPORT_OCTETS = 64 * 1024 * 1024
-NAMES = "/api/v1/names/"
-IMPORTS = "/api/v1/imports"
 ROUTERS = (
     orders_router,
     lifts_router,
@@ -77,6 +76,9 @@ ROUTERS = (
     stops_router,
     metrics_router,
 )
+UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not ready: why, in words", "content": {"text/plain": {}}}
+}
 REFUSED = 2
 SWEEP_SECONDS = 300.0
 """How often the sweeper goes round; who became overdue is in the journal that much later at most."""
@@ -93,13 +95,14 @@ def create_app(
     """The application on a migrated database; raises where a route does not say who may use it."""
     schema.check(database)
     categories.check_known(settings.regime.urgent_categories)
-    app = FastAPI(
+    app = Described(
         title="Pulih",
         version="1",
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan if with_publisher else None,
     )
     app.state.settings = settings
@@ -110,6 +113,7 @@ def create_app(
     app.state.idempotency_in_flight = set()
     app.state.publishing = None
     app.state.process = Process()
+    app.state.rates = Rates(settings.rates, time.monotonic, app.state.process.limited)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -118,6 +122,9 @@ def create_app(
     check_declared(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(NoNul)
+    app.add_middleware(NoRanges)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts)
+    app.add_middleware(RateLimit)
     app.add_middleware(RequestLog, observe=app.state.process.answered)
     return app
 
@@ -178,11 +185,17 @@ def _mount_pages(app: FastAPI) -> None:
         page = (static / "docs.html").read_text("utf-8")
         return HTMLResponse(page, headers={"Content-Security-Policy": DOCS_POLICY})
 
-    @app.get("/healthz", tags=["health"], summary="The process answers")
+    @app.get("/healthz", response_class=PlainTextResponse, tags=["health"], summary="The process answers")
     def healthz(actor: Everybody) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", tags=["health"], summary="Something is published, and who publishes and transfers is well")
+    @app.get(
+        "/readyz",
+        response_class=PlainTextResponse,
+        responses=UNREADY,
+        tags=["health"],
+        summary="Something is published, and who publishes and transfers is well",
+    )
     def readyz(actor: Everybody, session: SessionDep) -> PlainTextResponse:
         if zones.head(session) is None:
             return PlainTextResponse("nothing has been published yet\n", 503)
@@ -197,67 +210,12 @@ def _mount_pages(app: FastAPI) -> None:
         return PlainTextResponse("ok\n")
 
 
-class BodyLimit:
-    """Answers 413 before more of a request's body is read than its route can need."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = MAX_IMPORT_OCTETS if scope["path"] == IMPORTS else MAX_BODY_OCTETS
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > limit:
-            answer = problems.problem("too_large", f"a body has at most {limit} octets")
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, _counted(receive, limit), send)
-
-
-class NoNul:
-    """Nothing has a name with a NUL in it, which text of PostgreSQL cannot hold: it is not there, nor asked for.
-
-    What is no domain name is said where domain names are read.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http" and "\0" in scope["path"] and not scope["path"].startswith(NAMES):
-            app = problems.problem("not_found", "there is nothing whose name has a NUL in it")
-        elif scope["type"] == "http" and b"%00" in scope["query_string"]:
-            app = problems.problem("body_invalid", "no value has a NUL in it")
-        await app(scope, receive, send)
-
-
-def _counted(receive: Receive, limit: int) -> Receive:
-    """The same for a body that does not say how long it is: it is cut off where it has become too long."""
-    left = limit
-
-    async def counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413, f"a body has at most {limit} octets")
-        return message
-
-    return counted
-
-
 def serve(settings: Settings, database: Database, *, with_publisher: bool) -> None:
     """Answer HTTP until told to stop."""
     schema.check(database)
     signing.start(database, settings, utc_now)
     app = create_app(settings, database, with_publisher=with_publisher)
-    config = uvicorn.Config(
-        app, host=settings.http.host, port=settings.http.port, log_config=None, access_log=False, server_header=False
-    )
-    uvicorn.Server(config).run()
+    uvicorn.Server(http_connection.config(app, settings)).run()
 
 
 def publish(settings: Settings, database: Database) -> None:

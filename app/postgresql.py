@@ -66,6 +66,7 @@ def make_engine(url: URL) -> Engine:
         url.set(drivername="postgresql+psycopg"),
         pool_size=8,
         max_overflow=56,  # as many at most as requests run at once; the server's max_connections must allow it
+        hide_parameters=True,
         pool_use_lifo=True,
         pool_pre_ping=True,  # a server that was started again costs nobody an error
         connect_args={

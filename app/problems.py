@@ -2,7 +2,8 @@
 
 import errno
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import NamedTuple
 
 from fastapi import FastAPI, Request
@@ -12,12 +13,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from app.db import failure
 from app.errors import AppError, Fault, faults_of
 from resolver_policy.errors import PolicyError
 
 log = logging.getLogger(__name__)
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(NamedTuple):
@@ -61,6 +67,7 @@ PROBLEMS = {
     "idempotency_in_flight": Problem(409, "The first request is still running", "Permintaan pertama masih berjalan"),
     "stale_version": Problem(412, "The version is not current", "Versi sudah tidak berlaku"),
     "version_required": Problem(428, "If-Match is needed", "Diperlukan If-Match"),
+    "host_unknown": Problem(421, "Not a host of this service", "Bukan host layanan ini"),
     "too_large": Problem(413, "Too large", "Terlalu besar"),
     "media_type": Problem(415, "Not that kind of body", "Jenis isi tidak didukung"),
     "rate_limited": Problem(429, "Too many requests", "Terlalu banyak permintaan"),
@@ -72,7 +79,7 @@ PROBLEMS = {
 
 
 def problem(
-    code: str, detail: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
+    code: str, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """One error as a response; `errors` names each offending value, its place and the rule it broke."""
     known = PROBLEMS[code]
@@ -95,6 +102,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PolicyError, _policy_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.add_exception_handler(StaleDataError, _stale)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeout, _database_error)
@@ -118,8 +126,7 @@ def _printable(text: str) -> str:
 
 def _app_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None  # noqa: PLR2004 - the status itself
-    return problem(error.code, error.detail, error.faults, headers)
+    return problem(error.code, error.detail, error.faults, error.headers)
 
 
 def _policy_error(_request: Request, error: Exception) -> JSONResponse:
@@ -137,12 +144,28 @@ def _validation_error(_request: Request, error: Exception) -> JSONResponse:
     return problem("body_invalid", first, faults)
 
 
-def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "media_type"}.get(
         error.status_code, "body_invalid"
     )
-    return problem(code, str(error.detail), headers=dict(error.headers or {}))
+    return problem(code, str(error.detail), headers=headers)
+
+
+def _allowed(request: Request) -> Iterator[str]:
+    """Every method that the path answers, whichever route has it (RFC 9110 15.5.6)."""
+    for method in METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            yield method
+
+
+def _broken_off(_request: Request, _error: Exception) -> JSONResponse:
+    """Nobody reads it; the log tells of a refusal, and not of a fault."""
+    return problem("body_invalid", "the request was broken off")
 
 
 def _stale(_request: Request, _error: Exception) -> JSONResponse:

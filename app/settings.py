@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -59,6 +59,15 @@ class Limits(NamedTuple):
     window: dt.timedelta = dt.timedelta(hours=24)
     emergency_window: dt.timedelta = dt.timedelta(hours=48)
     ranked: int = 10_000
+
+
+class RateSetting(NamedTuple):
+    """Requests a minute of one token, of one address without a token, and of tokens that are none from one address;
+    0 is no limit."""
+
+    token: int
+    address: int
+    failed: int
 
 
 USUAL = Limits()
@@ -139,6 +148,26 @@ class Settings(BaseSettings):
     rank_protected: int = Field(
         default=10_000, ge=0, description="names of the imported rank file are soft-protected down to this rank"
     )
+    rate_token: int = Field(
+        default=6_000,
+        ge=0,
+        description="requests a minute by one token, in each API process, decisions of approvers aside; 0: no limit",
+    )
+    rate_address: int = Field(
+        default=600, ge=0, description="requests a minute without a token from one address (IPv6: /64); 0: no limit"
+    )
+    rate_failed: int = Field(
+        default=60, ge=0, description="requests a minute by tokens that are not valid from one address; 0: no limit"
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="addresses or ranges of proxies, separated by commas, whose X-Forwarded-For says who asks",
+    )
+    hosts: str = Field(
+        default="",
+        description="host names, separated by commas, that requests may be for (default: any; the host of PUBLIC_URL,"
+        " loopback and HTTP_LISTEN always may)",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="one line an event: text for people, json (an object each) for a collector"
     )
@@ -178,6 +207,16 @@ class Settings(BaseSettings):
     def _a_regime(cls, path: Path | None) -> Path | None:
         regime.load(path)
         return path
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _some_networks(cls, text: str) -> str:
+        for network in listed(text):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise SettingInvalid(f"trusted_proxies {text!r}: {error}") from error
+        return text
 
     @field_validator("mname", "rname")
     @classmethod
@@ -254,6 +293,23 @@ class Settings(BaseSettings):
         )
 
     @property
+    def known_hosts(self) -> frozenset[str]:
+        """Hosts that requests may be for; none named is any."""
+        named = {host.lower() for host in listed(self.hosts)}
+        own = {
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            urlsplit(self.public_url).hostname or "",
+            self.http_listen.rpartition(":")[0],
+        }
+        return frozenset(named | own) if named else frozenset()
+
+    @property
+    def rates(self) -> RateSetting:
+        return RateSetting(self.rate_token, self.rate_address, self.rate_failed)
+
+    @property
     def secret_key_path(self) -> Path:
         return self.secret_key_file or self.data_dir / "secret.key"
 
@@ -265,6 +321,11 @@ class Settings(BaseSettings):
     def first_origin(self) -> str:
         """The name that a new journal gets; it keeps it whatever is set later."""
         return self.log_origin or f"{urlsplit(self.public_url).hostname or 'localhost'}/pulih"
+
+
+def listed(text: str) -> list[str]:
+    """The entries of a setting that is a list separated by commas."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 def parse_endpoint(text: str) -> Endpoint:

@@ -38,6 +38,7 @@ def make_engine(url: URL) -> Engine:
         module=pysqlite3.dbapi2,
         pool_size=48,
         max_overflow=16,
+        hide_parameters=True,  # a statement that fails is logged, what people wrote is not
         pool_use_lifo=True,  # each connection has a page cache of its own: the fewer are in use, the less memory
         connect_args={"check_same_thread": False},
     )

@@ -1,6 +1,7 @@
 """How every test runs: generated cases have no deadline (cores are shared); on CI they are always the same."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from app.auth.rates import Rates
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
@@ -111,6 +113,7 @@ def installed(
     state = application.app.state
     state.settings, state.database, state.clock = settings, database, clock
     state.idempotency_in_flight = set()
+    state.rates = Rates(settings.rates, time.monotonic, state.process.limited)
     service = Service(application.address, settings, database, clock, template.tokens)
     try:
         yield service

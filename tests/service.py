@@ -14,12 +14,13 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from app import migrate
+from app import http_connection, migrate
 from app.auth import tokens
 from app.db import Clock, Database
 from app.journal import signing
-from app.journal.actor import Role, host
+from app.journal.actor import Actor, Role, host
 from app.journal.merkle import merkle_root
 from app.main import create_app, make_publisher
 from app.orders import clock as orders_clock
@@ -90,8 +91,9 @@ def make_template(folder: Path) -> Template:
 
 
 def settings_in(directory: Path, **fields: str) -> Settings:
-    """The settings of a data directory, and of the database that belongs to it."""
-    return Settings.model_validate({"data_dir": directory, "database_url": databases.url_in(directory), **fields})
+    """The settings of a data directory, and of the database that belongs to it; as many requests as a test likes."""
+    own = {"data_dir": directory, "database_url": databases.url_in(directory), "rate_address": 0, "rate_failed": 0}
+    return Settings.model_validate({**own, "rate_token": 0, **fields})
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -121,9 +123,9 @@ def listening() -> socket.socket:
 def serving(application: FastAPI, *, lifespan: bool = False) -> Iterator[str]:
     """The address of a real server of an application, on a free loopback port; ended with the block."""
     listener = listening()
-    config = uvicorn.Config(
-        application, log_config=None, lifespan="on" if lifespan else "off", timeout_graceful_shutdown=5
-    )
+    config = http_connection.config(application, application.state.settings)
+    config.lifespan = "on" if lifespan else "off"
+    config.timeout_graceful_shutdown = 5
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -277,6 +279,12 @@ def running(settings: Settings, database: Database, clock: Clock, *, with_publis
     application = create_app(settings, database, clock=clock, with_publisher=with_publisher)
     with serving(application, lifespan=with_publisher) as address:
         yield address
+
+
+def acting(session: Session, name: str, role: Role = Role.ISP) -> Actor:
+    """A principal with a token, made where it is new, as the service sees it when it asks."""
+    text = tokens.create(session, HOST, role=role, name=name, expires_at=None, now=NOW - DAY)
+    return tokens.authenticate(session, text, now=NOW)
 
 
 def answered(response: httpx.Response, status: int = 200) -> Json:

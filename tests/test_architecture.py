@@ -34,7 +34,7 @@ ALLOWED: dict[str, dict[str, str]] = {
 }
 """Where a place is right, and why."""
 
-SILENCERS = {"noqa": 16, "type: ignore": 1, "no cover": 0}
+SILENCERS = {"noqa": 15, "type: ignore": 1, "no cover": 0}
 """How often a checker is silenced. Each needs a reason beside it; the numbers change by hand only."""
 
 IMPORT_PLANTS = {

@@ -45,6 +45,14 @@ def test_every_act_on_an_order_or_a_condition_names_the_version_header(described
         assert "if-match" in [parameter["name"].lower() for parameter in operation["parameters"]], path
 
 
+def test_a_method_that_a_path_does_not_answer_names_all_that_it_does(service: Service, described: Json) -> None:
+    for path, methods in described["paths"].items():
+        answer = service.request("DELETE", path.replace("{serial}", "7").replace("{", "").replace("}", ""), by=None)
+
+        assert answer.status_code == 405
+        assert set(answer.headers["Allow"].split(", ")) - {"HEAD"} == {method.upper() for method in methods}, path
+
+
 def test_whoever_chooses_a_format_is_told_what_it_cannot_say(described: Json) -> None:
     (operation,) = (each for each in operations(described) if each["summary"] == "The zone as a file")
     (told,) = (each["description"] for each in operation["parameters"] if each["name"] == "format_")

@@ -27,7 +27,12 @@ Reader = Annotated[Actor, Depends(Allow(*READERS))]
 Auditor = Annotated[Actor, Depends(Allow(AUDITOR))]
 
 
-@router.get("/names/{name}", tags=["public"], summary="Is it blocked, by what, since when, what lifts it, who has it")
+@router.get(
+    "/names/{name}",
+    responses={403: {}},
+    tags=["public"],
+    summary="Is it blocked, by what, since when, what lifts it, who has it",
+)
 def read_name(
     name: str,
     actor: Everybody,

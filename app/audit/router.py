@@ -21,7 +21,12 @@ Size = Annotated[int | None, Query(ge=1, lt=2**63)]
 Since = Annotated[str | None, Query(max_length=2_000, description="A checkpoint that was given before, as it is")]
 
 
-@router.get("/checkpoint", summary="The journal's size and root, signed: keep it, it proves later that nothing went")
+@router.get(
+    "/checkpoint",
+    response_class=PlainTextResponse,
+    responses={409: {}},
+    summary="The journal's size and root, signed: keep it, it proves later that nothing went",
+)
 def read_checkpoint(actor: Everybody, session: SessionDep, request: Request, size: Size = None) -> PlainTextResponse:
     """A C2SP signed note. `size` asks for one of the past. 409 on a host that has not the journal's key."""
     note = export.checkpoint(session, request.app.state.settings.log_key_path, size)
@@ -55,7 +60,12 @@ def read_consistency(
     return {"from": from_, "to": size, "path": [base64.b64encode(node).decode() for node in path]}
 
 
-@router.get("/export", summary="The whole journal as a signed zip, with what checks it")
+@router.get(
+    "/export",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}}, 409: {}},
+    summary="The whole journal as a signed zip, with what checks it",
+)
 def read_export(actor: Auditor, database: DatabaseDep, request: Request, since: Since = None) -> Response:
     """`since`: an earlier checkpoint, which the zip proves to be the beginning of this journal."""
     path = request.app.state.settings.log_key_path
@@ -71,7 +81,12 @@ def read_export(actor: Auditor, database: DatabaseDep, request: Request, since: 
     return StreamingResponse(octets(), media_type="application/zip", headers=headers)
 
 
-@router.get("/figures.{format_}", summary="What was blocked and lifted, and how fast, by category and authority")
+@router.get(
+    "/figures.{format_}",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+    summary="What was blocked and lifted, and how fast, by category and authority",
+)
 def read_figures(format_: Literal["json", "csv"], actor: Reader, session: SessionDep) -> Response:
     """From the journal alone: `pulih audit figures EXPORT.zip` makes the same of an export."""
     rows = export.count(session)

@@ -1,5 +1,6 @@
-"""Authorisation, declared on every route: `allow(...)` for roles, `PUBLIC` for everybody."""
+"""Authorisation, declared on every route: `Allow(...)` for roles, `Public()` for everybody; and who is asking."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
@@ -7,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from app.auth import tokens
+from app.auth.rates import Rates
 from app.deps import get_database, get_now
 from app.errors import Forbidden, Unauthenticated
 from app.journal.actor import Actor, Role
@@ -40,18 +42,36 @@ def identify(request: Request) -> Actor | None:
     """Whose request it is: looked up once, in a short transaction of its own, so that no lock is held for it."""
     if not hasattr(request.state, "actor"):
         request.state.actor = _look_up(request)
+        _count(request, request.state.actor)
     actor = request.state.actor
     assert actor is None or isinstance(actor, Actor)
     return actor
 
 
 def _look_up(request: Request) -> Actor | None:
-    text = bearer(request)
-    if text is None:
-        return None
+    """Every token is looked up, also after many bad ones from the same address, so that nobody locks another out."""
     address = None if request.client is None else request.client.host
-    with get_database(request).read() as session:
-        return tokens.authenticate(session, text, now=get_now(request), address=address)
+    try:
+        text = bearer(request)
+        if text is None:
+            return None
+        with get_database(request).read() as session:
+            return tokens.authenticate(session, text, now=get_now(request), address=address)
+    except Unauthenticated:
+        rates_of(request).of_failure(address)
+        raise
+
+
+def _count(request: Request, actor: Actor | None) -> None:
+    if actor is not None and not decides(request.scope.get("route")):
+        rates_of(request).of_token(actor.token_id)
+
+
+def rates_of(request: Request) -> Rates:
+    """The application's limits on requests."""
+    rates = request.app.state.rates
+    assert isinstance(rates, Rates)
+    return rates
 
 
 class Allow:
@@ -92,13 +112,22 @@ def check_declared(app: FastAPI) -> None:
     undeclared = [
         str(route.path)
         for route in iter_route_contexts(app.routes)
-        if route.path not in FILES and not _declares(getattr(route, "dependant", None))
+        if route.path not in FILES and not any(declarations(getattr(route, "dependant", None)))
     ]
     if undeclared:
         raise UndeclaredRoute(f"no authorisation declared on {', '.join(undeclared)}")
 
 
-def _declares(dependant: Dependant | None) -> bool:
-    if dependant is None:
-        return False
-    return isinstance(dependant.call, Allow | Public) or any(map(_declares, dependant.dependencies))
+def decides(route: object) -> bool:
+    """Whether a route is for approvers alone: a decision. Every lift is one, so no limit on requests holds it up."""
+    declared = declarations(getattr(route, "dependant", None))
+    return any(isinstance(each, Allow) and each.roles == {APPROVER} for each in declared)
+
+
+def declarations(dependant: Dependant | None) -> Iterator[Allow | Public]:
+    """What a route says of who may use it, however deep."""
+    if dependant is not None:
+        if isinstance(dependant.call, Allow | Public):
+            yield dependant.call
+        for each in dependant.dependencies:
+            yield from declarations(each)

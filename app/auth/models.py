@@ -23,7 +23,10 @@ class Principal(Base):
 
 
 class Token(Base):
-    """A bearer token of a principal, kept as the SHA-256 of its 256 random bits."""
+    """A bearer token of a principal, kept as the SHA-256 of its 256 random bits.
+
+    `addresses` are the networks that it is good from, separated by blanks; None: from everywhere.
+    """
 
     __tablename__ = "tokens"
 
@@ -33,6 +36,7 @@ class Token(Base):
     created_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime | None]
     revoked_at: Mapped[dt.datetime | None]
+    addresses: Mapped[str | None] = mapped_column(Text)
 
 
 class IdempotentAnswer(Base):

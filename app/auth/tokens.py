@@ -5,6 +5,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,19 +25,33 @@ _ENTROPY_OCTETS = 32
 
 
 def create(
-    session: Session, actor: Actor, *, role: Role, name: str, expires_at: dt.datetime | None, now: dt.datetime
+    session: Session,
+    actor: Actor,
+    *,
+    role: Role,
+    name: str,
+    expires_at: dt.datetime | None,
+    now: dt.datetime,
+    addresses: Sequence[str] = (),
 ) -> str:
     """Make a token for the principal `name`, and the principal where it is new; return the token's text.
 
-    Raises Unprocessable for a name that is not `[a-z0-9._-]{1,63}` or an expiry that has passed, Conflict where the
-    principal has another role.
+    `addresses` are the networks that it is good from (none named: everywhere). Raises Unprocessable for a name that is
+    not `[a-z0-9._-]{1,63}`, an expiry that has passed or what is no network, Conflict where the principal has another
+    role.
     """
+    networks = [_network(text) for text in addresses]
     principal = _principal(session, role, name, now)
     if expires_at is not None and expires_at <= now:
         raise Unprocessable(f"the expiry {timestamp(expires_at)} has passed")
     text = PREFIX + secrets.token_urlsafe(_ENTROPY_OCTETS)
     token = Token(
-        principal_id=principal.id, digest=digest(text), created_at=now, expires_at=expires_at, revoked_at=None
+        principal_id=principal.id,
+        digest=digest(text),
+        created_at=now,
+        expires_at=expires_at,
+        revoked_at=None,
+        addresses=" ".join(networks) or None,
     )
     session.add(token)
     session.flush()
@@ -45,6 +60,7 @@ def create(
         "principal": name,
         "role": str(role),
         "expires_at": None if expires_at is None else timestamp(expires_at),
+        **({"addresses": networks} if networks else {}),
     }
     append(session, actor, Entry(EventType.TOKEN_CREATED, facts), now)
     return text
@@ -62,8 +78,8 @@ def revoke(session: Session, actor: Actor, *, token_id: int, now: dt.datetime) -
 
 
 def authenticate(session: Session, text: str, *, now: dt.datetime, address: str | None = None) -> Actor:
-    """Who holds this token; raises Unauthenticated where it is unknown, revoked or expired (also by a
-    clock that was set back since)."""
+    """Who holds this token; raises Unauthenticated where it is unknown, revoked, expired (also by a clock that was
+    set back since) or used from elsewhere than it is good for. `address` None is the host itself."""
     query = select(Token, Principal).join(Principal, Principal.id == Token.principal_id)
     row = session.execute(query.where(Token.digest == digest(text))).one_or_none()
     if row is None:
@@ -73,6 +89,8 @@ def authenticate(session: Session, text: str, *, now: dt.datetime, address: str 
         raise Unauthenticated("the token has been revoked")
     if token.expires_at is not None and token.expires_at <= settled(session, now):
         raise Unauthenticated("the token has expired")
+    if token.addresses is not None and address is not None and not _is_within(address, token.addresses.split()):
+        raise Unauthenticated(f"the token is not good from {address}")
     return Actor(principal.name, principal.role, principal.id, token.id, address)
 
 
@@ -85,6 +103,22 @@ def listing(session: Session) -> Sequence[tuple[Token, Principal]]:
 def digest(text: str) -> bytes:
     """What is stored of a token. It holds 256 random bits, so a fast hash is enough: there is nothing to guess."""
     return hashlib.sha256(text.encode()).digest()
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise Unprocessable(f"{text[:80]!r} is not an address or a network, such as 192.0.2.0/24: {error}") from error
+
+
+def _is_within(address: str, networks: Sequence[str]) -> bool:
+    try:
+        read = ip_address(address)
+    except ValueError:
+        return False
+    mapped = read.ipv4_mapped if isinstance(read, IPv6Address) else None
+    return any((mapped or read) in ip_network(network) for network in networks)
 
 
 def _principal(session: Session, role: Role, name: str, now: dt.datetime) -> Principal:

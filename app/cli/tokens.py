@@ -25,15 +25,20 @@ def token() -> None:
 )
 @click.option("--name", required=True, help="The principal; the same name again adds a token of the same role.")
 @click.option("--expires", metavar="DAYS", help="When the token ends, for example 90d. Never, if not said.")
+@click.option(
+    "--address", "addresses", metavar="CIDR", multiple=True, help="Where it is good from. Everywhere, if not said."
+)
 @click.option("--print", "only_print", is_flag=True, help="Print the token alone, for scripts.")
-def create(role: str, name: str, expires: str | None, *, only_print: bool) -> None:
+def create(role: str, name: str, expires: str | None, addresses: tuple[str, ...], *, only_print: bool) -> None:
     """Make a token. It is printed now and never again."""
     now = utc_now()
     expires_at = None if expires is None else now + _days(expires)
     with open_database().write() as session:
         if role == Role.ISP:
             subscribers.live_by_name(session, name)
-        text = tokens.create(session, host_actor(), role=Role(role), name=name, expires_at=expires_at, now=now)
+        text = tokens.create(
+            session, host_actor(), role=Role(role), name=name, expires_at=expires_at, now=now, addresses=addresses
+        )
     if only_print:
         click.echo(text)
     else:
@@ -54,6 +59,7 @@ def list_tokens(*, as_json: bool) -> None:
                 "created_at": row.created_at,
                 "expires_at": row.expires_at,
                 "revoked_at": row.revoked_at,
+                "addresses": row.addresses,
             }
             for row, principal in tokens.listing(session)
         ]

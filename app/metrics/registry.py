@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,6 +37,18 @@ class Process:
             buckets=BUCKETS,
             registry=self._registry,
         )
+
+        self._limited = Counter(
+            "pulih_http_limited",
+            "Requests that were more than one client may make: of a token, of an address without one, of tokens that"
+            " are not valid",
+            ["limit"],
+            registry=self._registry,
+        )
+
+    def limited(self, limit: str) -> None:
+        """Count one refusal by a limit on requests."""
+        self._limited.labels(limit).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request; methods that nobody knows count together, whoever makes them up."""

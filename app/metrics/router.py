@@ -15,6 +15,7 @@ router = APIRouter(tags=["health"])
     dependencies=[Depends(Allow(OPERATOR, APPROVER, AUDITOR, ADMIN))],
     summary="Figures for a monitoring system, in the text format of Prometheus",
     response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
 )
 def metrics(request: Request, session: SessionDep, now: NowDep) -> Response:
     """They tell which ISP lacks what, so they need a token, as other answers that tell it."""

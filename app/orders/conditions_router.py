@@ -61,7 +61,12 @@ def add_evidence(uid: str, command: AddEvidence, actor: Claimant, act: ActOnShow
     return documents.marked_document(act.session, actor, act.tagged(done), act.now)
 
 
-@router.get("/{uid}/evidence/{evidence_id}", summary="The file of a piece of evidence, as it came")
+@router.get(
+    "/{uid}/evidence/{evidence_id}",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}, "image/png": {}, "image/jpeg": {}, "text/plain": {}}}},
+    summary="The file of a piece of evidence, as it came",
+)
 def read_evidence(uid: str, evidence_id: str, actor: Reader, session: SessionDep) -> Response:
     """To be saved, never shown: it is handed out as an attachment. `Repr-Digest` (RFC 9530) is of its octets."""
     item, content = evidence.file_of(session, actor, queries.condition_by_uid(session, actor, uid), evidence_id)

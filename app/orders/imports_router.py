@@ -118,7 +118,13 @@ def get_options(
     return Options(match, dry_run, partial, plan_id)
 
 
-@router.post("/imports", status_code=CREATED, openapi_extra={"requestBody": BODY}, summary="Propose an order by list")
+@router.post(
+    "/imports",
+    status_code=CREATED,
+    responses={LOOKED_AT: {}},
+    openapi_extra={"requestBody": BODY},
+    summary="Propose an order by list",
+)
 def import_list(
     request: Request,
     actor: Proposer,

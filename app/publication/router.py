@@ -34,6 +34,11 @@ Approver = Annotated[Actor, Depends(Allow(APPROVER))]
 
 
 FORMATS = "\n".join(f"- `{each.name}`: {each.limits}" for each in formats.FORMATS)
+EXPORTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {each.media_type.partition(";")[0]: {} for each in formats.FORMATS}},
+    304: {"description": "What `If-None-Match` names is current"},
+    413: {},
+}
 FormatName = Annotated[str, Path(description=f"The format, and what it cannot say:\n{FORMATS}")]
 
 
@@ -49,7 +54,7 @@ def read_zone(zone: str, actor: Reader, session: SessionDep) -> dict[str, Any]:
     return _document(session, zones.by_name(session, zone), _head(session))
 
 
-@router.get("/{zone}/changes", summary="Records removed and added since a serial")
+@router.get("/{zone}/changes", responses={410: {}}, summary="Records removed and added since a serial")
 def read_changes(
     zone: str,
     since: Annotated[int, Query(ge=0, lt=2**32)],
@@ -74,7 +79,12 @@ def read_changes(
     }
 
 
-@router.get("/{zone}/export.{format_}.sig", summary="The signature of the zone as a file: Ed25519, 64 octets")
+@router.get(
+    "/{zone}/export.{format_}.sig",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}}, 409: {}, 413: {}},
+    summary="The signature of the zone as a file: Ed25519, 64 octets",
+)
 def read_signature(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
     """Over the octets of the plain form, by the key of `/audit/keys`; `ETag` and `X-Zone-Serial` say of which file."""
     found = _current(session, request, zone, format_)
@@ -83,7 +93,7 @@ def read_signature(zone: str, format_: FormatName, actor: Fetcher, session: Sess
     return Response(signature, media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/{zone}/export.{format_}", summary="The zone as a file")
+@router.get("/{zone}/export.{format_}", response_class=Response, responses=EXPORTS, summary="The zone as a file")
 @router.head("/{zone}/export.{format_}", include_in_schema=False)
 def read_export(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
     """A format that cannot say all that a zone says blocks less, never more.

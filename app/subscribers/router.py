@@ -135,7 +135,7 @@ def post_addresses(id_or_name: str, command: Readdress, actor: Admin, act: ActDe
     return documents.subscriber(act.session, row, lag)
 
 
-@router.post("/acknowledgements", summary="Say what became of a serial at your resolvers")
+@router.post("/acknowledgements", responses={410: {}}, summary="Say what became of a serial at your resolvers")
 def post_acknowledgement(command: Acknowledge, actor: Isp, act: ActDep) -> dict[str, Any]:
     """410 for a serial that this zone never had."""
     delivery = acknowledge(act.session, actor, command, act.now)

@@ -85,6 +85,9 @@ SOP_COLUMNS = (
     "proposed_by_id",
 )
 
+ACTOR_TEXT = """('{"actor":{"name":"' || NEW.actor || '","role":"' || NEW.role || '","token":')"""
+"""How the body of an event by a principal begins (RFC 8785: keys in order)."""
+
 REFUSALS = (
     ("sops_delete", "sops", "DELETE", "1 = 1", "a version of a template is never deleted"),
     (
@@ -122,6 +125,36 @@ REFUSALS = (
             " OR EXISTS (SELECT 1 FROM events WHERE events.seq = NEW.seq)"
         ),
         "the journal has no gap, and no second event of one number",
+    ),
+    (
+        "events_actor",
+        "events",
+        "INSERT",
+        (
+            "(NEW.role IN ('clock','host')) <> (NEW.principal_id IS NULL)"
+            " OR NEW.principal_id IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM principals WHERE id = NEW.principal_id AND name = NEW.actor AND role = NEW.role)"
+        ),
+        "an event says which principal acted",
+    ),
+    (
+        "events_body",
+        "events",
+        "INSERT",
+        f"NEW.principal_id IS NOT NULL AND substr(NEW.body, 1, length({ACTOR_TEXT})) <> {ACTOR_TEXT}",
+        "the body of an event says who acted, as its columns do",
+    ),
+    (
+        "events_token",
+        "events",
+        "INSERT",
+        " AND ".join(
+            (
+                f"substr(NEW.body, length({ACTOR_TEXT}) + 1, 4) = 'null'",
+                "EXISTS (SELECT 1 FROM tokens WHERE principal_id = NEW.principal_id)",
+            )
+        ),
+        "an event says by which token its principal acted",
     ),
     ("events_update", "events", "UPDATE", "1 = 1", "the journal is append-only"),
     ("events_delete", "events", "DELETE", "1 = 1", "the journal is append-only"),
@@ -287,7 +320,7 @@ REFUSALS = (
         "UPDATE",
         (
             "OLD.revoked_at IS NOT NULL OR NEW.digest <> OLD.digest OR NEW.principal_id <> OLD.principal_id"
-            " OR NEW.expires_at IS DISTINCT FROM OLD.expires_at"
+            " OR NEW.expires_at IS DISTINCT FROM OLD.expires_at OR NEW.addresses IS DISTINCT FROM OLD.addresses"
         ),
         "a token is only ever revoked",
     ),
@@ -992,6 +1025,7 @@ def create_tables() -> None:
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=True),
         sa.Column("revoked_at", UTCDateTime(), nullable=True),
+        sa.Column("addresses", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name="fk_tokens_principal_id"),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.UniqueConstraint("digest", name="uq_tokens_digest"),

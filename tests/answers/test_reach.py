@@ -7,12 +7,11 @@ from sqlalchemy import event
 
 from app.answers.names import explain
 from app.answers.reach import reach as reach_of
-from app.journal.actor import Actor, Role
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.register import AddSubscriber, add, remove
 from app.subscribers.sighting import Sighting, SightingKind
-from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, problem, text_of
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, acting, problem, text_of
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -240,7 +239,7 @@ def test_an_acknowledgement_reaches_too(service: Service) -> None:
     serial = serial_of(service)
     with service.database.write() as session:
         said = Acknowledge.model_validate({"zone": ZONE, "serial": serial, "phase": "applied"})
-        acknowledge(session, Actor("isp-one", Role.ISP), said, service.clock())
+        acknowledge(session, acting(session, "isp-one"), said, service.clock())
 
     assert there(service)["in_effect"] is True
 

@@ -21,7 +21,7 @@ from app.settings import Settings
 from tests import databases
 from tests.service import NOW
 
-SOMEBODY = Actor(name="somebody", role="operator", principal_id=1, token_id=2, address="192.0.2.7")
+SOMEBODY = Actor(name="operator-1", role="operator", principal_id=1, token_id=2, address="192.0.2.7")
 AT_ONCE = 20_000
 REFUSALS = import_module("migrations.versions.0001_ground").REFUSALS
 TRIGGERS = {"events": "events_insert", "journal_head": "journal_head_update", "tree_nodes": "tree_nodes_insert"}

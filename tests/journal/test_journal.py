@@ -25,7 +25,7 @@ from tests.journal.test_merkle import defined
 from tests.service import DAY, HOUR, NOW, Json, Service, an_order, condition, problem, targets, text_of
 
 COLUMNS = "seq, type, recorded_at, occurred_at, actor, role, body, leaf"
-SOMEBODY = Actor(name="somebody", role="operator", principal_id=1, token_id=2, address="192.0.2.7")
+SOMEBODY = Actor(name="operator-1", role="operator", principal_id=1, token_id=2, address="192.0.2.7")
 
 
 def write(database: Database, *entries: Entry, actor: Actor = CLOCK) -> list[int]:

@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from app.cli import main
 from app.errors import Conflict
-from app.journal.actor import Actor, Role
 from app.journal.models import Event
 from app.main import make_publisher
 from app.publication import layering, zones
@@ -27,7 +26,7 @@ from resolver_policy.delta import Rule
 from resolver_policy.targets import Decision, Match, Target
 from tests.publication.test_layering import BASE, URGENT, block, urgent_now
 from tests.publication.worlds import Rules, World
-from tests.service import DAY, HOST, HOUR, ZONE, Service, answered, problem
+from tests.service import DAY, HOST, HOUR, ZONE, Service, acting, answered, problem
 
 RULES = RebaseSetting(dt.time(20, tzinfo=dt.UTC), 20_000, dt.timedelta(minutes=15), dt.timedelta(hours=72))
 A, B, RELAY = "192.0.2.1", "192.0.2.2", "198.51.100.1"
@@ -178,7 +177,7 @@ def test_an_acknowledgement_counts_for_all_servers(world: World) -> None:
     world.clock.forward(3 * DAY)
     said = Acknowledge.model_validate({"zone": BASE, "serial": newest(world, BASE), "phase": "applied"})
     with world.database.write() as session:
-        acknowledge(session, Actor("isp-one", Role.ISP), said, world.clock())
+        acknowledge(session, acting(session, "isp-one"), said, world.clock())
     assert waits(world) == [(A, True), (B, True)]
 
 

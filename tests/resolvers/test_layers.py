@@ -13,7 +13,6 @@ import dns.query
 import dns.rcode
 import pytest
 
-from app.journal.actor import Actor, Role
 from app.publication import layering, zones
 from app.settings import RebaseSetting
 from app.subscribers import rebasing
@@ -25,6 +24,7 @@ from tests.resolvers.consumers import OPEN, Consumer, Consumers, bind_config, co
 from tests.resolvers.sets import LAST, TargetSet, drawn, mark
 from tests.resolvers.test_generated_sets import answers_as_decided, bring_to, octets_sent, wait_for
 from tests.servers import free_port, named, wait_until
+from tests.service import acting
 
 pytestmark = pytest.mark.xdist_group("layers")
 
@@ -99,7 +99,7 @@ def acknowledged_by_all(world: Consumers) -> None:
     said = Acknowledge.model_validate({"zone": BASE, "serial": serial, "phase": "applied"})
     for name in waited_for(world):
         with world.database.write() as session:
-            acknowledge(session, Actor(name, Role.ISP), said, dt.datetime.now(dt.UTC))
+            acknowledge(session, acting(session, name), said, dt.datetime.now(dt.UTC))
 
 
 def records(world: Consumers) -> int:

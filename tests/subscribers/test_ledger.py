@@ -9,13 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from app.db import Database
-from app.journal.actor import Actor, Role
 from app.subscribers import deliveries, ledger, standing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.models import Delivery, Exchange
 from app.subscribers.sighting import Sighting, SightingKind
 from tests import databases
+from tests.service import acting
 from tests.subscribers.worlds import delivery, published, registered
 
 ZONE, SERVER = "block.rpz", "192.0.2.53"
@@ -191,7 +191,7 @@ def test_what_proves_nothing_is_no_row_of_the_server_that_it_names(database: Dat
     """Else its first row would claim what the ISP acknowledged for itself."""
     with database.write() as session:
         said = Acknowledge.model_validate({"zone": ZONE, "serial": 100, "phase": "applied"})
-        acknowledge(session, Actor("isp-one", Role.ISP), said, now)
+        acknowledge(session, acting(session, "isp-one"), said, now)
     forged = replace(sighted(now, IXFR, 101), outcome="broken off before the end", proven=False)
     tell(database, forged)
     tell(database, sighted(now + MINUTE, AXFR, sent=102))

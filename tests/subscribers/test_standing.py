@@ -8,7 +8,6 @@ import pytest
 
 from app.db import Database
 from app.errors import NotFound
-from app.journal.actor import Actor, Role
 from app.subscribers import standing
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
@@ -17,10 +16,10 @@ from app.subscribers.sighting import Sighting, SightingKind
 from app.subscribers.standing import Has, Server
 from tests.policy.scale import Record, scaled
 from tests.policy.scale import tell as count
+from tests.service import acting
 from tests.subscribers.worlds import ROOT, facts_of, published, registered
 
 ZONE = "block.rpz"
-ISP = Actor("isp-one", Role.ISP)
 SERIALS = range(100, 180)
 A, B, C = "192.0.2.1", "192.0.2.2", "192.0.2.3"
 SECOND, DAY = dt.timedelta(seconds=1), dt.timedelta(days=1)
@@ -54,7 +53,7 @@ def tell(database: Database, *sightings: Sighting) -> None:
 def says(database: Database, phase: str, serial: int, at: dt.datetime) -> None:
     with database.write() as session:
         command = Acknowledge.model_validate({"zone": ZONE, "serial": serial, "phase": phase})
-        acknowledge(session, ISP, command, at)
+        acknowledge(session, acting(session, "isp-one"), command, at)
 
 
 def has(database: Database, now: dt.datetime, past: dt.datetime | None = None) -> Has | None:
