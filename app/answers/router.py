@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import clocks, documents, reach, said
+from app.answers import clocks, documents, held, held_words, reach, said
 from app.answers.clocks import Clocks
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
@@ -41,6 +41,12 @@ def read_name(
 
     `isp` asks whether that ISP has what holds (operators, approvers, auditors; an ISP of itself). Without it, those
     people are told how many ISPs have it.
+
+    Three things are told apart. `blocked`, with `holders`, is what was **decided**. `published` is what the newest
+    release of that moment said. `isp.held` is what the **ISP held**: `answer` is `yes`, `no`, `partly` (some of its
+    servers) or `not_known`; for each server what it was seen with `before` and `after`, what was `sent` meanwhile, and
+    which serials it `may_have_held`. It is certain where all of those say the same of the name; nothing is guessed.
+    `words` says all of it in sentences.
     """
     if isp is not None:
         _check_may_ask(actor, isp)
@@ -49,12 +55,16 @@ def read_name(
     if actor is None:
         return documents.redacted(answer, clocks.how_to_apply(settings.regime, settings.public_url))
     found = documents.whole(answer)
+    if isp is not None or actor.role in READERS:
+        found |= held_words.published(session, answer)
     if isp is not None:
         row = (subscribers.live_by_name if actor.role == ISP else subscribers.by_name)(session, isp)
         changed_at = reach.changed_at(session, answer, at)
         due_at = None if changed_at is None else changed_at + settings.overdue
         there, told = reach.at_isp(session, answer, row, at), said.of(session, answer, row.name)
-        return {**found, "isp": documents.at_isp(row.name, there, answer, due_at, told)}
+        at_isp = documents.at_isp(row.name, there, answer, due_at, told)
+        at_moment = held_words.document(session, answer, held.at_isp(session, answer, row))
+        return {**found, "isp": {**at_isp, "held": at_moment}}
     if actor.role in READERS:
         pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)
         due = [review_queue.at(session, holder.order, answer.at) for holder in answer.holders]

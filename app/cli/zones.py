@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app.answers import clocks, documents, reach, said
+from app.answers import clocks, documents, held, held_words, reach, said
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
@@ -103,10 +103,17 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
             changed_at = reach.changed_at(session, answer, past)
             due_at = None if changed_at is None else changed_at + settings().overdue
             told = said.of(session, answer, row.name)
-            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at, told)}
+            at_moment = held.at_isp(session, answer, row)
+            there = documents.at_isp(row.name, zones_there, answer, due_at, told)
+            found = {"isp": {**there, "held": held_words.document(session, answer, at_moment)}}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]
+            if past is not None:
+                lines += [f"  {line}" for line in held_words.words(answer, at_moment)]
+        published = held_words.published(session, answer)
+        if past is not None:
+            lines[1:1] = [f"  {line}" for line in published["words"]]
         if as_json:
-            print_json({**documents.whole(answer), **found})
+            print_json({**documents.whole(answer), **published, **found})
         else:
             click.echo("\n".join(lines))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound, SettingInvalid, Unprocessable
@@ -79,6 +79,18 @@ def by_name(session: Session, name: str) -> Zone:
 def head(session: Session) -> Release | None:
     """The newest release; None before the first."""
     return session.scalars(select(Release).order_by(Release.id.desc()).limit(1)).one_or_none()
+
+
+def head_at(session: Session, at: dt.datetime) -> Release | None:
+    """The release that was the newest at a moment; None before the first."""
+    query = select(Release).where(Release.published_at <= at)
+    return session.scalars(query.order_by(Release.published_at.desc(), Release.id.desc()).limit(1)).one_or_none()
+
+
+def active_at(session: Session, at: dt.datetime) -> Sequence[Zone]:
+    """The zones that were published at a moment, by name."""
+    lived = or_(Zone.retired_at.is_(None), Zone.retired_at > at)
+    return session.scalars(select(Zone).where(Zone.created_at <= at, lived).order_by(Zone.name)).all()
 
 
 def last_serial(session: Session, zone: Zone) -> int:
