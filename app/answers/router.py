@@ -1,6 +1,5 @@
 """`/names`, `/clocks` and `/audit/events`."""
 
-import datetime as dt
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,11 +9,11 @@ from app.answers.clocks import Clocks
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
 from app.deps import NowDep, PageDep, PlaceDep, SessionDep
-from app.errors import Fault, Forbidden, Unauthenticated, Unprocessable
+from app.errors import Forbidden, Unauthenticated
 from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
-from app.orders import review_queue
+from app.orders import past, review_queue
 from app.orders.schemas import Moment
 from app.regime import ClockCode
 from app.settings import Settings
@@ -50,7 +49,7 @@ def read_name(
     """
     if isp is not None:
         _check_may_ask(actor, isp)
-    answer = explain(session, name, _past(at, now))
+    answer = explain(session, name, past.moment_of(at, now))
     settings: Settings = request.app.state.settings
     if actor is None:
         return documents.redacted(answer, clocks.how_to_apply(settings.regime, settings.public_url))
@@ -116,11 +115,3 @@ def _check_may_ask(actor: Actor | None, isp: str) -> None:
         raise Unauthenticated("what an ISP has is not public", code="token_missing")
     if actor.role not in READERS and not (actor.role == ISP and actor.name == isp):
         raise Forbidden(f"what an ISP has is for {', '.join(sorted(READERS))}, and for itself")
-
-
-def _past(at: dt.datetime | None, now: dt.datetime) -> dt.datetime:
-    if at is None:
-        return now
-    if at > now:
-        raise Unprocessable("that moment is still to come", faults=(Fault("future", at.isoformat(), "/at"),))
-    return at

@@ -12,7 +12,7 @@ from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.answers.said import Said
-from app.cli.context import host_actor, open_database, print_json, settings, utc_now
+from app.cli.context import at_option, host_actor, open_database, print_json, settings, utc_now
 from app.journal import signing
 from app.orders import review_queue
 from app.orders.condition_documents import codes_text
@@ -80,15 +80,12 @@ def floor(zone_name: str, serial: int) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--at", metavar="TIME", help="A past moment, such as 2017-08-01T00:00:00+07:00.")
+@at_option
 @click.option("--isp", metavar="NAME", help="Does this ISP have what holds, by the serial that it is known to have?")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> None:
+def explain(name: str, at: dt.datetime | None, isp: str | None, *, as_json: bool) -> None:
     """Is NAME blocked, by what, since when, what lifts it, and who has it."""
-    now = utc_now()
-    past = None if at is None else _moment(at)
-    if past is not None and past > now:
-        raise click.BadParameter(f"{at!r} is still to come", param_hint="--at")
+    now, past = utc_now(), at
     with open_database().read() as session:
         answer = answers.explain(session, name, past or now)
         if isp is None:
@@ -123,16 +120,6 @@ def _applied(pending: dict[str, Any]) -> str:
     until = "" if clock is None or clock["due_at_local"] is None else f", to be decided by {clock['due_at_local']}"
     late = ", overdue" if clock is not None and clock["overdue"] else ""
     return f"  {pending['kind']} {pending['id']} is pending{until}{late}"
-
-
-def _moment(text: str) -> dt.datetime:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a time (RFC 3339)", param_hint="--at") from error
-    if moment.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no time zone: add Z or +07:00", param_hint="--at")
-    return moment
 
 
 def _lines(answer: Answer) -> list[str]:
