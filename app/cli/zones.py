@@ -39,8 +39,9 @@ FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     help="A file; else standard output.",
 )
-def export(zone_name: str, format_name: str, output: Path | None) -> None:
-    """Write a zone as it now stands: the same octets as the HTTP export.
+@click.option("--serial", type=int, help="As it was under an earlier serial.")
+def export(zone_name: str, format_name: str, output: Path | None, serial: int | None) -> None:
+    """Write a zone as it now stands (or --serial, as it was): the same octets as the HTTP export.
 
     A format that cannot say all that a zone says blocks less, never more. With -o, its signature (Ed25519) goes into
     FILE.sig, where this host has the journal's key.
@@ -48,7 +49,8 @@ def export(zone_name: str, format_name: str, output: Path | None) -> None:
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)
-        found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa)
+        release = None if serial is None else zones.needed_release(session, zones.by_name(session, zone_name), serial)
+        found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa, release)
         signer = signing.held(session, chosen.log_key_path)
         if output is not None and signer is not None:
             output.with_name(f"{output.name}.sig").write_bytes(export_file.signed(found.path, signer))

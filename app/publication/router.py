@@ -36,6 +36,7 @@ Approver = Annotated[Actor, Depends(Allow(APPROVER))]
 
 
 FORMATS = "\n".join(f"- `{each.name}`: {each.limits}" for each in formats.FORMATS)
+Serial = Annotated[int | None, Query(ge=0, lt=2**32)]
 FormatName = Annotated[str, Path(description=f"The format, and what it cannot say:\n{FORMATS}")]
 
 
@@ -57,13 +58,13 @@ def read_zone(
     session: SessionDep,
     now: NowDep,
     at: Moment | None = None,
-    serial: Annotated[int | None, Query(ge=0, lt=2**32)] = None,
+    serial: Serial = None,
 ) -> dict[str, Any]:
     """As it is now, as it was at a moment (`at`), or as it was under a `serial` (410 for one it never had). A moment
     between a decision and its release has the release before; 404 for one before the first."""
     row = zones.by_name(session, zone)
     if serial is not None:
-        return _document(session, row, session.get_one(Release, _release_of(session, row, serial)))
+        return _document(session, row, session.get_one(Release, zones.needed_release(session, row, serial)))
     return _document(session, row, _head(session, None if at is None else past.moment_of(at, now)))
 
 
@@ -73,7 +74,7 @@ def read_changes(
     since: Annotated[int, Query(ge=0, lt=2**32)],
     actor: Fetcher,
     session: SessionDep,
-    to: Annotated[int | None, Query(ge=0, lt=2**32)] = None,
+    to: Serial = None,
 ) -> dict[str, Any]:
     """To the newest serial where `to` is left out. `GET /differences` says it in names, in pages, with the orders."""
     row = zones.by_name(session, zone)
@@ -81,7 +82,7 @@ def read_changes(
     older = zones.release_of(session, row, since)
     if older is None or older < row.epoch_release_id:
         raise Gone(f"{zone} has no increment from serial {since}: fetch the whole zone")
-    newer = newest.id if to is None else _release_of(session, row, to)
+    newer = newest.id if to is None else zones.needed_release(session, row, to)
     now = zones.at_release(session, row, newer)
     assert now is not None
     if newer < older:
@@ -99,9 +100,11 @@ def read_changes(
 
 
 @router.get("/{zone}/export.{format_}.sig", summary="The signature of the zone as a file: Ed25519, 64 octets")
-def read_signature(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
+def read_signature(
+    zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request, serial: Serial = None
+) -> Response:
     """Over the octets of the plain form, by the key of `/audit/keys`; `ETag` and `X-Zone-Serial` say of which file."""
-    found = _current(session, request, zone, format_)
+    found = _current(session, request, zone, format_, serial)
     signature = export_file.signed(found.path, signing.needed(session, request.app.state.settings.log_key_path))
     headers = {"ETag": found.etag, "X-Zone-Serial": str(found.serial), "Cache-Control": "private, no-cache"}
     return Response(signature, media_type="application/octet-stream", headers=headers)
@@ -109,12 +112,15 @@ def read_signature(zone: str, format_: FormatName, actor: Fetcher, session: Sess
 
 @router.get("/{zone}/export.{format_}", summary="The zone as a file")
 @router.head("/{zone}/export.{format_}", include_in_schema=False)
-def read_export(zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request) -> Response:
-    """A format that cannot say all that a zone says blocks less, never more.
+def read_export(
+    zone: str, format_: FormatName, actor: Fetcher, session: SessionDep, request: Request, serial: Serial = None
+) -> Response:
+    """A format that cannot say all that a zone says blocks less, never more. `serial` asks for the zone as it was under
+    an earlier one (`GET /zones/{zone}?at=` says which it had at a moment); what it was is read anew from the record.
 
     Strong `ETag`, `If-None-Match` (304), `HEAD`, `Content-Length`; gzip where `Accept-Encoding` allows it.
     `X-Content-Ed25519` signs the octets of the plain form, `X-Log-Checkpoint` is the journal's checkpoint (base64)."""
-    found = _current(session, request, zone, format_)
+    found = _current(session, request, zone, format_, serial)
     packed = _accepts_gzip(request.headers.get("accept-encoding", ""))
     headers = {
         "ETag": found.gzip_etag if packed else found.etag,
@@ -151,10 +157,11 @@ def undo_release(
     return {"zone": zone, "serial": serial, "items": [_undone(item) for item in items]}
 
 
-def _current(session: Session, request: Request, zone: str, format_: str) -> export.Export:
+def _current(session: Session, request: Request, zone: str, format_: str, serial: int | None) -> export.Export:
     settings: Settings = request.app.state.settings
     soa = wire.Soa(settings.mname, settings.rname)
-    return export.current(session, settings.data_dir, zone, format_, soa)
+    release = None if serial is None else zones.needed_release(session, zones.by_name(session, zone), serial)
+    return export.current(session, settings.data_dir, zone, format_, soa, release)
 
 
 def _proofs(session: Session, request: Request, found: export.Export) -> dict[str, str]:
@@ -185,17 +192,10 @@ def _head(session: Session, at: dt.datetime | None = None) -> Release:
     return newest
 
 
-def _release_of(session: Session, zone: Zone, serial: int) -> int:
-    found = zones.release_of(session, zone, serial)
-    if found is None:
-        raise Gone(f"{zone.name} never had the serial {serial}", faults=(Fault("serial", str(serial), "/serial"),))
-    return found
-
-
 def _document(session: Session, zone: Zone, newest: Release) -> dict[str, Any]:
     """A zone as it was with a release: a `base` as it was cut. Nothing but its name where it has no serial yet.
 
-    What `urgent` held is counted for the newest release alone.
+    What `urgent` held is counted for the newest release alone; the action before the zone's epoch may be another.
     """
     layer = zones.layer_of(zone.name)
     at = zones.at_release(session, zone, newest.id)
@@ -211,7 +211,7 @@ def _document(session: Session, zone: Zone, newest: Release) -> dict[str, Any]:
     return {
         "zone": zone.name,
         "layer": layer,
-        "action": zone.action,
+        "action": zone.action if at.release_id >= zone.epoch_release_id else None,
         "serial": at.serial,
         "names": names_,
         "rules": rules,

@@ -8,7 +8,7 @@ from itertools import groupby
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound, SettingInvalid, Unprocessable
+from app.errors import Fault, Gone, NotFound, SettingInvalid, Unprocessable
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
@@ -103,6 +103,14 @@ def release_of(session: Session, zone: Zone, serial: int) -> int | None:
     """The release that a zone published under a serial; None for a serial it never had."""
     query = select(ZoneSerial.release_id).where(ZoneSerial.zone_id == zone.id, ZoneSerial.serial == serial)
     return session.scalar(query)
+
+
+def needed_release(session: Session, zone: Zone, serial: int) -> int:
+    """The same; raises Gone."""
+    found = release_of(session, zone, serial)
+    if found is None:
+        raise Gone(f"{zone.name} never had the serial {serial}", faults=(Fault("serial", str(serial), "/serial"),))
+    return found
 
 
 def at_release(session: Session, zone: Zone, release_id: int) -> ZoneSerial | None:
