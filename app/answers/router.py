@@ -1,10 +1,11 @@
 """`/names`, `/clocks` and `/audit/events`."""
 
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.answers import clocks, documents, held, held_words, reach, said
+from app.answers import clocks, differences, documents, held, held_words, reach, said
 from app.answers.clocks import Clocks
 from app.answers.names import explain, history
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
@@ -14,7 +15,9 @@ from app.journal import queries as journal
 from app.journal.actor import Actor
 from app.journal.events import EventType
 from app.orders import past, review_queue
+from app.orders.difference import Change
 from app.orders.schemas import Moment
+from app.publication import zones
 from app.regime import ClockCode
 from app.settings import Settings
 from app.subscribers import queries as subscribers
@@ -24,6 +27,9 @@ router = APIRouter(prefix="/api/v1")
 READERS = frozenset({OPERATOR, APPROVER, AUDITOR})
 Reader = Annotated[Actor, Depends(Allow(*READERS))]
 Auditor = Annotated[Actor, Depends(Allow(AUDITOR))]
+Serial = Annotated[int, Query(ge=0, lt=2**32)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Cursor = Annotated[str | None, Query(max_length=512)]
 
 
 @router.get("/names/{name}", tags=["public"], summary="Is it blocked, by what, since when, what lifts it, who has it")
@@ -76,6 +82,71 @@ def read_name(
 def read_history(name: str, actor: Reader, session: SessionDep, page: PageDep) -> dict[str, Any]:
     events = history(session, name, after=page.after, limit=page.limit + 1)
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])
+
+
+@router.get("/differences", tags=["audit"], summary="What was decided differently at two moments, name by name")
+def read_differences(
+    actor: Reader,
+    session: SessionDep,
+    page: PageDep,
+    now: NowDep,
+    from_: Annotated[Moment, Query(alias="from")],
+    to: Moment | None = None,
+    change: Change | None = None,
+) -> dict[str, Any]:
+    """Names newly `blocked`, `lifted`, or held by other orders (`holders`), with the orders before and after; `to` is
+    now where it is left out. `itself` is the name, `below` what lies under it and has no target of its own nearer by.
+    By decisions, not by releases: what a zone said is `/zones/{zone}/differences`. A page may cost as much as what
+    happened in between, never as much as the list.
+    """
+    older, newer = past.moment_of(from_, now, "/from"), past.moment_of(to, now, "/to")
+    differences.check_order(older, newer)
+    found = differences.of_decisions(session, older, newer, change, after=page.after)
+    some = list(islice(found, page.limit + 1))
+    answer = page.answer([item for _, item in some], [place for place, _ in some])
+    return {"from": older, "to": newer, **answer}
+
+
+@router.get(
+    "/zones/{zone}/differences", tags=["zones"], summary="Names that a zone blocked at one of two serials alone"
+)
+def read_zone_differences(
+    zone: str,
+    actor: Reader,
+    session: SessionDep,
+    since: Serial,
+    to: Serial | None = None,
+    change: Change | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """From serial `since` to serial `to` (else the newest), as published. 410 for a serial the zone never had."""
+    step = differences.between_serials(session, zones.by_name(session, zone), since, to)
+    found = differences.of_zone(session, step, change, after=differences.place_of(cursor))
+    return {**step.document(), **differences.page(found, limit)}
+
+
+@router.get("/subscribers/{isp}/differences", tags=["subscribers"], summary="What an ISP had to add and to drop")
+def read_isp_differences(
+    isp: str,
+    zone: str,
+    actor: Reader,
+    session: SessionDep,
+    now: NowDep,
+    from_: Annotated[Moment, Query(alias="from")],
+    to: Moment | None = None,
+    change: Change | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """From the serial that it had last been seen with by `from` to what was published at `to` (else now). 410 where it
+    had been seen with none: then it is not known."""
+    older, newer = past.moment_of(from_, now, "/from"), past.moment_of(to, now, "/to")
+    differences.check_order(older, newer)
+    row = subscribers.by_id_or_name(session, isp)
+    step = differences.lacked_by(session, row, zones.by_name(session, zone), older, newer)
+    found = differences.of_zone(session, step, change, after=differences.place_of(cursor))
+    return {"isp": row.name, **step.document(), **differences.page(found, limit)}
 
 
 @router.get("/clocks", tags=["clocks"], summary="The law's clocks that run, the one due first at the front")

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.orders import targets
-from app.publication.models import Zone, ZoneSerial
+from app.publication.models import Release, Zone, ZoneSerial
 from app.subscribers.deliveries import WHOLE
 from app.subscribers.ledger import FORGOTTEN
 from app.subscribers.models import Delivery, Exchange
@@ -146,12 +146,12 @@ def _possible(
 def _from_nothing(
     seen: Seen, before: Sight, after: Sight | None, known: Sequence[int], head: int
 ) -> tuple[tuple[tuple[int, int], ...], bool, Basis]:
-    """After a request for the whole zone: nothing, what it had before, or what it was sent since."""
+    """After a request for the whole zone, which does not say what it has: nothing, what it was sent since, or, if it
+    was seen with any before, that or any later one."""
     earlier = [each.release for each in seen.sights if each.at < before.at and each.release is not None]
-    possible = [*earlier[-1:], *known]
-    if after is not None and after.release is not None and _arrived(seen, before, after):
-        return _each(possible), True, Basis.BEING_TAKEN
-    return _between(min(possible, default=1), head), True, Basis.NOT_SEEN_SINCE
+    if not earlier and after is not None and after.release is not None and _arrived(seen, before, after):
+        return _each(known), True, Basis.BEING_TAKEN
+    return _between(min([*earlier[-1:], *known], default=1), head), True, Basis.NOT_SEEN_SINCE
 
 
 def _is_explained(seen: Seen, before: Sight, after: Sight) -> bool:
@@ -191,7 +191,7 @@ def _seen(session: Session, row: Delivery, zone_id: int, at: dt.datetime) -> See
     sights = [sight for each in rows for sight in _sights(each)]
     sent = [made for each in rows for made in _sent(each.at, _serial_sent(each), releases)]
     if is_last:
-        sights += _last_sight(row)
+        sights += _last_sight(session, row, zone_id)
         sent += _sent(row.sent_at, row.sent_serial, releases)
     sights.sort(key=lambda each: each.at)
     oldest = rows[0].at if len(before) == ROWS and rows else None
@@ -209,11 +209,19 @@ def _sights(row: Exchange) -> Iterable[Sight]:
         yield Sight(row.at, row.has_serial, row.has_release, row.kind)
 
 
-def _last_sight(row: Delivery) -> Iterable[Sight]:
-    """What a server had when it last asked: what it was seen with, if nothing else was sent to it since."""
+def _last_sight(session: Session, row: Delivery, zone_id: int) -> Iterable[Sight]:
+    """What a server had when it last asked: what it asked from, or what was published then, if it was known to have
+    that and asked for nothing after its poll."""
     if row.asked_at is None or row.seen_at is None or row.asked_at < row.seen_at:
         return
-    if row.sent_serial in {None, row.seen_serial} or row.asked_serial == row.seen_serial:
+    if row.asked_kind == SightingKind.SOA:
+        published = select(ZoneSerial.serial).join(Release, Release.id == ZoneSerial.release_id)
+        then = published.where(ZoneSerial.zone_id == zone_id, Release.published_at <= row.asked_at)
+        is_current = session.scalar(then.order_by(Release.published_at.desc(), Release.id.desc()).limit(1))
+        is_seen = is_current == row.seen_serial and row.sent_serial in {None, row.seen_serial}
+    else:
+        is_seen = row.asked_serial == row.seen_serial
+    if is_seen:
         yield Sight(row.asked_at, row.seen_serial, row.seen_release, row.asked_kind or "seen")
 
 
