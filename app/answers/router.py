@@ -4,14 +4,17 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
 
-from app.answers import clocks, differences, documents, held, held_words, reach, said
+from app.answers import clocks, differences, documents, held, held_words, proof, reach, said
 from app.answers.clocks import Clocks
 from app.answers.names import explain, history
+from app.audit import export
 from app.auth.access import APPROVER, AUDITOR, ISP, OPERATOR, Allow, Everybody
-from app.deps import NowDep, PageDep, PlaceDep, SessionDep
+from app.deps import DatabaseDep, NowDep, PageDep, PlaceDep, SessionDep
 from app.errors import Forbidden, Unauthenticated
 from app.journal import queries as journal
+from app.journal import signing
 from app.journal.actor import Actor
 from app.journal.events import EventType
 from app.orders import past, review_queue
@@ -82,6 +85,32 @@ def read_name(
 def read_history(name: str, actor: Reader, session: SessionDep, page: PageDep) -> dict[str, Any]:
     events = history(session, name, after=page.after, limit=page.limit + 1)
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])
+
+
+@router.get("/names/{name}/proof", tags=["audit"], summary="The answer about a name at a moment, to be checked offline")
+def read_proof(
+    name: str,
+    actor: Auditor,
+    database: DatabaseDep,
+    now: NowDep,
+    request: Request,
+    at: Moment | None = None,
+    isp: Annotated[str | None, Query(max_length=64)] = None,
+    since: Annotated[str | None, Query(max_length=2_000, description="A checkpoint that was given before")] = None,
+) -> Response:
+    """A zip, for `verify.py` in it: the answer, every event until then of the orders that ever named the name, each
+    proved to be in the journal of a signed checkpoint, and that the name is among the names of those orders.
+    `answer.json` says what that shows and what it does not: that there was no other event only the export of the whole
+    journal shows.
+    """
+    settings: Settings = request.app.state.settings
+    asked = proof.Asked(name, past.moment_of(at, now), isp)
+    with database.read() as session:
+        signing.needed(session, settings.log_key_path)
+        export.check_since(session, since)
+        octets = b"".join(proof.stream(session, signing.needed(session, settings.log_key_path), asked, since))
+    headers = {"Content-Disposition": 'attachment; filename="pulih-proof.zip"', "Cache-Control": "no-store"}
+    return Response(octets, media_type="application/zip", headers=headers)
 
 
 @router.get("/differences", tags=["audit"], summary="What was decided differently at two moments, name by name")

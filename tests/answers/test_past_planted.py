@@ -90,7 +90,9 @@ def rig(world: World) -> None:
         states = [[state for _, state in past.orders(session, OrderFilter(), at(15), after=0, limit=9)]]
         assert states == [["active"]]
         first, second = session.scalars(select(Order).order_by(Order.id))
-        (changed,) = difference.between(session, at(15), at(35))
+        found = list(difference.between(session, at(15), at(35)))
+        assert len(found) == 1
+        changed = found[0]
         assert (changed.change, changed.itself) == (difference.Change.HOLDERS, (True, True))
         assert [[one.order.id for one in each] for each in (changed.before, changed.after)] == [[first.id], [second.id]]
 

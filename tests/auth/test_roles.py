@@ -75,6 +75,7 @@ TABLE: dict[str, set[str] | set[str | None]] = {
     "POST /api/v1/conditions/{uid}/commit": {AP},
     "GET /api/v1/names/{name}": ALL,
     "GET /api/v1/names/{name}/history": STAFF,
+    "GET /api/v1/names/{name}/proof": {AU},
     "GET /api/v1/differences": STAFF,
     "GET /api/v1/zones/{zone}/differences": STAFF,
     "GET /api/v1/subscribers/{isp}/differences": STAFF,

@@ -1,7 +1,7 @@
 """Bugs of answers about the past."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace as with_other
 
 from sqlalchemy.orm import Session
@@ -72,19 +72,17 @@ def one_end_of_a_range() -> None:
     replace(Course, "over", ends)
 
 
-def holders_before_are_those_after() -> None:
-    """A difference tells twice who holds a name at the second moment."""
+def other_holders_left_out() -> None:
+    """A name that others hold now, and that is as blocked as before, is no difference."""
 
-    def same(covering: Callable[..., Mapping[str, object]]) -> object:
-        later: list[dt.datetime] = []
+    def without(between: Callable[[Session, dt.datetime, dt.datetime], Iterable[difference.Changed]]) -> object:
+        def some(session: Session, older: dt.datetime, newer: dt.datetime) -> Iterable[difference.Changed]:
+            found = between(session, older, newer)
+            return (each for each in found if each.change is not difference.Change.HOLDERS)
 
-        def covered(session: Session, keys: Iterable[str], at: dt.datetime) -> Mapping[str, object]:
-            later.append(at)
-            return covering(session, keys, max(later[-2:]))
+        return some
 
-        return covered
-
-    replace(difference, "_covering", same)
+    replace(difference, "between", without)
 
 
 PLANTS: dict[str, Plant] = {
@@ -93,5 +91,5 @@ PLANTS: dict[str, Plant] = {
     "past-release-for-decision": release_for_decision,
     "past-decision-for-release": decision_for_release,
     "past-ends-of-a-range": one_end_of_a_range,
-    "past-holders-of-now": holders_before_are_those_after,
+    "past-holders-left-out": other_holders_left_out,
 }
