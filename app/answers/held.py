@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.answers.names import Answer, Holder
+from app.answers.said import Said
 from app.publication import zones
 from app.publication.models import BaseRow, Release, ReleaseAct, UrgentSpan, Zone, ZoneSerial
 from app.publication.zones import Layer, layer_of
@@ -43,6 +44,7 @@ class Why(StrEnum):
     NOT_REGISTERED = "not_registered"
     NEVER_SEEN = "never_seen"
     REMOVED = "removed"
+    REPLAYED = "replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +110,35 @@ def carried_by(session: Session, holder: Holder, name: str, at: dt.datetime) -> 
     return None if release is None else _published(session, release, Course(session, names.sort_key(name)))
 
 
-def at_isp(session: Session, answer: Answer, row: SubscriberRow) -> AtMoment:
-    """Whether the name of an answer was blocked at an ISP at the moment of the answer."""
+def at_isp(session: Session, answer: Answer, row: SubscriberRow, told: Said | None = None) -> AtMoment:
+    """Whether the name of an answer was blocked at an ISP at the moment of the answer.
+
+    Of a replayed case nothing was published then: it is known by what the ISP had `told` of the act.
+    """
     at, key = answer.at, names.sort_key(answer.name)
     if row.created_at > at:
         return AtMoment(row.name, Known.NOT_KNOWN, Why.NOT_REGISTERED, ())
     removed = row.removed_at is not None and row.removed_at <= at
     newest = zones.head_at(session, at)
+    if newest is None and is_replayed(answer):
+        return AtMoment(row.name, _as_told(answer, told), Why.REPLAYED, ())
     asking = _Asking(session, Course(session, key), key, row.id, at, 0 if newest is None else newest.id, removed)
     found = tuple(asking.zones(zones.active_at(session, at)))
     if found:
         return AtMoment(row.name, together(each.answer for each in found), Why.REMOVED if removed else None, found)
     never = asking.says({asking.course.at(0), *asking.course.over(0, asking.head)})
     return AtMoment(row.name, never, Why.REMOVED if removed else Why.NEVER_SEEN, ())
+
+
+def is_replayed(answer: Answer) -> bool:
+    """Whether it is about orders of a past case, whose acts are older than any release."""
+    return any(each.order.sample for rows in (answer.holders, answer.suspended, answer.lifted) for each in rows)
+
+
+def _as_told(answer: Answer, told: Said | None) -> Known:
+    if told is None:
+        return Known.NOT_KNOWN
+    return Known.YES if answer.blocked != told.pending else Known.NO
 
 
 def together(answers: Iterable[Known]) -> Known:

@@ -25,6 +25,7 @@ SAID = {
 WHY = {
     Why.NOT_REGISTERED: "{isp} was not registered yet, so nothing is known of it",
     Why.NEVER_SEEN: "{isp} had shown no serial: it may have held any that was published by then, or none",
+    Why.REPLAYED: "a past case: nothing was published here then, so by what {isp} said of it, if anything",
     Why.REMOVED: "{isp} had been removed: it could take nothing new, and may have held nothing any more",
 }
 BECAUSE = {
@@ -75,7 +76,7 @@ def words(answer: Answer, found: AtMoment) -> Iterator[str]:
         for server in zone.servers[:SERVERS_SHOWN]:
             yield f"{called}, {server.address or 'as acknowledged'}: {SAID[server.answer]}"
             yield from map(_held_words, server.held)
-    if found.answer is not Known.NOT_KNOWN:
+    if found.zones and found.answer is not Known.NOT_KNOWN:
         seconds = int(TTL.total_seconds())
         yield f"a resolver may have given an answer from before out of its cache for up to {seconds} s"
 

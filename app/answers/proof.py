@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.answers import documents, held, held_words
+from app.answers import documents, held, held_words, said
 from app.answers.names import Answer, explain
 from app.audit import proof
 from app.journal import merkle, queries
@@ -73,7 +73,8 @@ def _answer(session: Session, answer: Answer, isp: str | None) -> dict[str, Any]
     if isp is None:
         return found
     row = subscribers.by_name(session, isp)
-    return {**found, "held": held_words.document(session, answer, held.at_isp(session, answer, row))}
+    told = said.of(session, answer, row.name)
+    return {**found, "held": held_words.document(session, answer, held.at_isp(session, answer, row, told))}
 
 
 def _covering(session: Session, key: str, at: dt.datetime) -> Sequence[TargetRow]:

@@ -71,7 +71,7 @@ def read_name(
         due_at = None if changed_at is None else changed_at + settings.overdue
         there, told = reach.at_isp(session, answer, row, at), said.of(session, answer, row.name)
         at_isp = documents.at_isp(row.name, there, answer, due_at, told)
-        at_moment = held_words.document(session, answer, held.at_isp(session, answer, row))
+        at_moment = held_words.document(session, answer, held.at_isp(session, answer, row, told))
         return {**found, "isp": {**at_isp, "held": at_moment}}
     if actor.role in READERS:
         pending = clocks.pending(session, settings.regime, answer, now=now if at is None else None)

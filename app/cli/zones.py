@@ -102,7 +102,7 @@ def explain(name: str, at: dt.datetime | None, isp: str | None, *, as_json: bool
             changed_at = reach.changed_at(session, answer, past)
             due_at = None if changed_at is None else changed_at + settings().overdue
             told = said.of(session, answer, row.name)
-            at_moment = held.at_isp(session, answer, row)
+            at_moment = held.at_isp(session, answer, row, told)
             there = documents.at_isp(row.name, zones_there, answer, due_at, told)
             found = {"isp": {**there, "held": held_words.document(session, answer, at_moment)}}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]

@@ -22,7 +22,7 @@ from tests.service import HOST, HOUR, NOW, ZONE, Json, Service, environment_of, 
 
 @pytest.fixture
 def lived(service: Service) -> tuple[Service, list[int]]:
-    """Hour by hour: a (0); b and all below c (1); a by another order as well, b let go of (2); a by the other alone (3);
+    """Hour by hour: a (0); b and below c (1); a by another order as well, b let go of (2); a by the other alone (3);
     the serials after each."""
     serials = []
     first = service.block("a.example", number="DIFF-1")
