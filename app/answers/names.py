@@ -14,18 +14,11 @@ from app.journal.events import EventType
 from app.journal.models import Event
 from app.orders import targets, trees
 from app.orders.models import ConditionRow, Ground, InForce, Order, OrderKind, OrderState, TargetRow
+from app.orders.past import MARKS, marked
 from app.orders.targets import Held
 from resolver_policy import conditions, names
 from resolver_policy.conditions import State, Tree
 from resolver_policy.targets import Decision
-
-MARKS = (
-    EventType.CONDITION_CLAIMED,
-    EventType.CONDITION_MET,
-    EventType.CONDITION_REJECTED,
-    EventType.CONDITION_WAIVED,
-    EventType.CONDITION_BREACHED,
-)
 
 ENDS = (EventType.ORDER_LIFTED_IN_PART, EventType.ORDER_ENDED)
 OPENINGS = (EventType.ORDER_SUSPENDED, EventType.ORDER_SUSPENSION_MOVED, EventType.ORDER_RETURN_NOTICED)
@@ -119,7 +112,7 @@ def _left(session: Session, order: Order, events: Sequence[Event]) -> tuple[tupl
     rows = trees.rows_of(session, order.id)
     if not rows:
         return (), None
-    states = {row.code: str(State.PENDING) for row in rows if row.code is not None} | _marked(events)
+    states = {row.code: str(State.PENDING) for row in rows if row.code is not None} | marked(events)
     tree = trees.tree_of(rows)
     left = conditions.judge(tree, states).left
     return tuple(row for row in rows if row.code in left), conditions.unmet(tree, states)
@@ -128,18 +121,6 @@ def _left(session: Session, order: Order, events: Sequence[Event]) -> tuple[tupl
 def _lift_planned(events: Sequence[Event]) -> dict[str, Any] | None:
     plans = [json.loads(event.body)["facts"] for event in events if event.type == EventType.ORDER_LIFT_PLANNED]
     return {"ground": plans[-1]["ground"], "at": plans[-1]["at"]} if plans else None
-
-
-def _marked(events: Sequence[Event]) -> dict[str, str]:
-    """The state of each condition that the events speak of; a proposal that undoes a lift begins with its states."""
-    states: dict[str, str] = {}
-    for event in events:
-        facts = json.loads(event.body)["facts"]
-        if event.type == EventType.ORDER_PROPOSED:
-            states |= facts.get("condition_states", {})
-        elif event.type in MARKS:
-            states[facts["code"]] = facts["state"]
-    return states
 
 
 def _gone(
@@ -195,7 +176,7 @@ def _lifted(order: Order, target: TargetRow, at: dt.datetime, events: Sequence[E
     dates = [json.loads(event.body)["facts"] for event in events if event.type == EventType.CONDITION_COMMITTED]
     if ground != Ground.SOLUTION_INDICATED or order.ended_at != at:
         return Lifted(order, at, ground, (), waived)
-    states = _marked(events)
+    states = marked(events)
     latest = {facts["code"]: facts["due_at"] for facts in dates}
     commitments = (
         {"code": code, "due_at": due_at, "state": states.get(code, State.PENDING)} for code, due_at in latest.items()

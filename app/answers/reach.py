@@ -111,19 +111,12 @@ def _has_all(found: Mapping[standing.Slot, Has], id_: int, taken: Collection[str
 
 
 def _head(session: Session, past: dt.datetime | None) -> Release | None:
-    if past is None:
-        return zones.head(session)
-    query = select(Release).where(Release.published_at <= past).order_by(Release.id.desc()).limit(1)
-    return session.scalars(query).one_or_none()
+    return zones.head(session) if past is None else zones.head_at(session, past)
 
 
 def _zones(session: Session, past: dt.datetime | None) -> Sequence[Zone]:
     """Those by which something is answered: a base never is alone, what is in front of it has the newest."""
-    if past is None:
-        found = zones.active(session)
-    else:
-        lived = or_(Zone.retired_at.is_(None), Zone.retired_at > past)
-        found = session.scalars(select(Zone).where(Zone.created_at <= past, lived).order_by(Zone.name)).all()
+    found = zones.active(session) if past is None else zones.active_at(session, past)
     return [zone for zone in found if layer_of(zone.name) is not Layer.BASE]
 
 

@@ -4,6 +4,7 @@ Bodies are written as they were hashed, so personal text is in it as salted hash
 """
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -106,20 +107,29 @@ def check_since(session: Session, since: str | None) -> None:
 
 def stream(session: Session, signer: Signer, since: str | None = None) -> Iterator[bytes]:
     """The octets of the zip: the journal as it now is. `since` is an earlier checkpoint, to be proved consistent."""
-    size, archive = tree.size(session), Archive(Sink())
-    counted = figures.Figures()
+    size, counted = tree.size(session), figures.Figures()
     files: tuple[tuple[str, Iterable[bytes]], ...] = (
-        ("verify.py", [(resources.files("app.audit") / "verify.py").read_bytes()]),
-        ("checkpoint.txt", [signing.checkpoint(session, signer, size).encode()]),
-        ("consistency.json", [_consistency(session, size, since)]),
-        ("key.pem", [signer.public.pem.encode()]),
+        ("consistency.json", [as_json(consistency(session, size, since))]),
         ("events.jsonl", _lines(session, size, counted)),
         ("events.csv", _rows(session, size)),
         ("zones.csv", _zones(session)),
         ("figures.json", _late(lambda: as_json(counted.rows()))),
         ("figures.csv", _late(lambda: figures.as_csv(counted.rows()).encode())),
     )
-    for name, pieces in files:
+    yield from signed(session, signer, size, files)
+
+
+def signed(
+    session: Session, signer: Signer, size: int, files: Iterable[tuple[str, Iterable[bytes]]], **said: object
+) -> Iterator[bytes]:
+    """The octets of a zip of files, with what checks it and a signed list; what is `said` stands in that too."""
+    archive = Archive(Sink())
+    first: tuple[tuple[str, Iterable[bytes]], ...] = (
+        ("verify.py", [(resources.files("app.audit") / "verify.py").read_bytes()]),
+        ("checkpoint.txt", [signing.checkpoint(session, signer, size).encode()]),
+        ("key.pem", [signer.public.pem.encode()]),
+    )
+    for name, pieces in (*first, *files):
         yield from archive.add(name, pieces)
     manifest = as_json(
         {
@@ -128,6 +138,7 @@ def stream(session: Session, signer: Signer, since: str | None = None) -> Iterat
             "size": size,
             "root": tree.root(session, size).hex(),
             "files": dict(sorted(archive.digests.items())),
+            **said,
         }
     )
     yield from archive.add("manifest.json", [manifest])
@@ -137,7 +148,7 @@ def stream(session: Session, signer: Signer, since: str | None = None) -> Iterat
 
 def as_json(document: object) -> bytes:
     """A document as every file here holds one."""
-    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(document, indent=1, ensure_ascii=False, default=_written).encode() + b"\n"
 
 
 def count(session: Session) -> list[dict[str, str | int | None]]:
@@ -194,12 +205,18 @@ def _zones(session: Session) -> Iterator[bytes]:
         yield table.line((row.name, row.serial, timestamp(row.published_at), row.names, row.rules, digest)).encode()
 
 
-def _consistency(session: Session, size: int, since: str | None) -> bytes:
+def consistency(session: Session, size: int, since: str | None) -> dict[str, Any]:
+    """The proof that an earlier checkpoint is of the beginning of the journal, as every zip holds it."""
     older = None if since is None else notes.parse(since).size
     path = [] if older is None else tree.consistency(session, older, size)
-    return as_json({"from": since, "path": [base64.b64encode(node).decode() for node in path]})
+    return {"from": since, "path": [base64.b64encode(node).decode() for node in path]}
 
 
 def _late(make: Callable[[], bytes]) -> Iterator[bytes]:
     """What is known once the files before it are written."""
     yield make()
+
+
+def _written(value: object) -> str:
+    assert isinstance(value, dt.datetime)
+    return timestamp(value)

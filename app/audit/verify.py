@@ -1,8 +1,8 @@
 """Checks a journal taken out of Pulih: python3 verify.py EXPORT.zip [--key VKEY] [--checkpoint FILE]
 
-Says OK, or names the first bad record, in English and Indonesian; status 0 or 1. VKEY, and a checkpoint that somebody
-else kept, must come from elsewhere: an export that was cut short and given an older checkpoint, or signed anew by
-another key, is whole in itself.
+Says OK, or names the first bad record; status 0 or 1. VKEY, and a checkpoint that somebody else kept, must come from
+elsewhere: what was cut short with an older checkpoint, or signed anew by another key, is whole in itself. A proof about
+one name leaves other records out: that there was none among them only an export of all records shows.
 """
 
 import argparse
@@ -25,25 +25,21 @@ UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, Typ
 D, BASE = -121665 * pow(121666, P - 2, P) % P, (4 * pow(5, P - 2, P) % P).to_bytes(OCTETS, "little")
 
 
-class Bad(Exception):
-    """What is wrong: at which record (None: at none of them), in English, in Indonesian."""
+class Bad(Exception): ...  # at which record (None: at none of them), and what is wrong in English, in Indonesian
 
 
-def row_of(body: dict[str, Any], leaf: bytes) -> bytes:
-    """A record's row (RFC 4180); what a spreadsheet would take for a formula gets an apostrophe in front."""
+def row_of(body: dict[str, Any], leaf: bytes) -> bytes:  # RFC 4180; an apostrophe before what would be a formula
     facts = json.dumps(body["facts"], ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     said = [*map(body.get, ("seq", "type", "recorded_at", "occurred_at")), *map(body["actor"].get, ("name", "role"))]
     texts = [str(each).replace('"', '""') for each in (*said, facts, leaf.hex())]
-    cells = [f"'{each}" if each.lstrip(" ").startswith(FORMULA) else each for each in texts]
-    return '"{}"\r\n'.format('","'.join(cells)).encode()
+    return '"{}"\r\n'.format('","'.join("'" * t.lstrip(" ").startswith(FORMULA) + t for t in texts)).encode()
 
 
 def parent(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
 
 
-def included(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
-    """The root that an inclusion proof leads to; raises IndexError where it is too short."""
+def included(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:  # the root that it leads to
     if size == 1:
         return leaf
     split, beside = 1 << (size - 1).bit_length() - 1, path.pop()
@@ -52,8 +48,7 @@ def included(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
 
 
 def consistent(older: int, size: int, path: list[bytes], before: bytes, *, whole: bool = True) -> tuple[bytes, ...]:
-    """The two roots that a consistency proof leads to; raises IndexError where it is too short."""
-    if older == size:
+    if older == size:  # the two roots that the proof leads to
         return (before, before) if whole else (path[-1], path.pop())
     split, beside = 1 << (size - 1).bit_length() - 1, path.pop()
     if older <= split:
@@ -77,8 +72,7 @@ def point_of(octets: bytes) -> tuple[int, ...]:
     return (x, y, 1, x * y % P) if x & 1 == sign else (P - x, y, 1, -x * y % P)
 
 
-def is_signed(vkey: str, signature: bytes, octets: bytes) -> bool:
-    """Whether the key of a vkey made an Ed25519 signature (RFC 8032 5.1.7)."""
+def is_signed(vkey: str, signature: bytes, octets: bytes) -> bool:  # Ed25519, RFC 8032 5.1.7
     key, scalar = base64.b64decode(vkey.split("+", 2)[2])[1:], int.from_bytes(signature[OCTETS:], "little")
     if len(key) != OCTETS or len(signature) != 2 * OCTETS or scalar >= ORDER:
         return False
@@ -93,38 +87,47 @@ def is_signed(vkey: str, signature: bytes, octets: bytes) -> bool:
     return found.to_bytes(OCTETS, "little") == signature[:OCTETS]
 
 
-def read(note: str) -> tuple[str, int, bytes]:
-    """Name, size and root of a checkpoint; raises ValueError."""
+def read(note: str) -> tuple[str, int, bytes]:  # name, size and root of a checkpoint
     name, size, root = note.partition("\n\n")[0].split("\n")[:3]
     return name, int(size), base64.b64decode(root, validate=True)
 
 
-class Log:
-    """Takes records in order, each as its line and its row; raises Bad at the first that is not right."""
-
+class Log:  # takes records in order, each as its line and its row; raises Bad at the first that is not right
     def __init__(self) -> None:
-        self.size, self.end, self.peaks = 0, sys.maxsize, list[bytes]()
-        self.keys, self.roots = list[str](), dict[int, bytes]()
+        self.size, self.end, self.peaks, self.omitted = 0, sys.maxsize, list[bytes](), 0
+        self.keys, self.roots, self.targets = list[str](), dict[int, bytes](), dict[str, list[Any]]()
 
     def take(self, line: bytes | None, row: bytes | None) -> None:
         number, text = self.size + 1, line or b""
         try:
             body, leaf = json.loads(text), sha256(b"\0" + text[:-1]).digest()
-            said, same = body["seq"], text[-1:] == b"\n" and row == row_of(body, leaf)
+            left_out = body.get("omitted", ())  # subtrees, each in place of its records
+            count = sum(1 << min(level, 64) for level, _ in left_out)
+            said, beside = (number, b'"omitted: %d"\r\n' % count) if left_out else (body["seq"], row_of(body, leaf))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Bad(number, "it cannot be read as an event", "tidak terbaca sebagai peristiwa") from None
         if said != number or number > self.end:
             raise Bad(number, f"{said!r:.40} stands there: missing, added or moved", "hilang, ditambah atau dipindah")
-        if not same:
+        if text[-1:] != b"\n" or row != beside:
             raise Bad(number, "its line and its row in the table differ", "baris teks dan baris tabelnya berbeda")
-        if str(body["type"]).startswith("log.key_"):
+        for index, size, name, path in self.targets.pop(str(number), ()):
+            found = included(sha256(b"\0" + name.encode()).digest(), index, size, [*map(base64.b64decode, path)])
+            if body["facts"]["targets_root"] != f"sha256:{found.hex()}":
+                raise Bad(number, f"{name} is not among its names", f"{name} bukan salah satu namanya")
+        if not left_out and str(body["type"]).startswith("log.key_"):
             self.take_key(number, body["facts"], first=body["type"] == "log.key_made")
-        self.size = position = number
+        self.omitted += count
+        for level, node in left_out or ((0, leaf.hex()),):
+            self.put(bytes.fromhex(node), level)
+
+    def put(self, node: bytes, level: int) -> None:
+        self.size += 1 << level
+        position = self.size >> level
         while not position & 1:
-            leaf, position = parent(self.peaks.pop(), leaf), position >> 1
-        self.peaks.append(leaf)
-        if number in self.roots:
-            self.roots[number] = self.root()
+            node, position = parent(self.peaks.pop(), node), position >> 1
+        self.peaks.append(node)
+        if self.size in self.roots:  # somebody signed it
+            self.roots[self.size] = reduce(lambda right, left: parent(left, right), self.peaks[::-1])
 
     def take_key(self, number: int, facts: dict[str, str], *, first: bool) -> None:
         made, text = base64.b64decode(facts.get("signature", "")), f"{facts['log']}\nnext key\n{facts['key']}\n"
@@ -132,15 +135,11 @@ class Log:
             raise Bad(number, "the key before it did not sign this key", "tidak ditandatangani kunci sebelumnya")
         self.keys.append(facts["key"])
 
-    def root(self) -> bytes:
-        return reduce(lambda right, left: parent(left, right), self.peaks[::-1])
-
-    def check(self, note: str, keys: list[str]) -> None:
-        """Hold a checkpoint, signed by one of some keys, against what was taken; raises Bad."""
+    def check(self, note: str, keys: list[str]) -> None:  # a checkpoint, signed by one of some keys
         (name, size, root), (text, _, below) = read(note), note.partition("\n\n")
-        mine = [key for key in keys if key.startswith(f"{name}+")]
         made = [base64.b64decode(line.split()[2])[4:] for line in below.split("\n") if line[:2] == "\u2014 "]
-        if not any(is_signed(key, each, f"{text}\n".encode()) for key in mine for each in made):
+        octets, mine = f"{text}\n".encode(), [key for key in keys if key.startswith(f"{name}+")]
+        if not any(is_signed(key, each, octets) for key in mine for each in made):
             raise Bad(None, "the log's key did not sign the checkpoint", "titik periksa tidak ditandatangani kunci log")
         if size > self.size:
             raise Bad(self.size + 1, f"missing, the checkpoint is of {size}", f"hilang, titik periksa menyebut {size}")
@@ -148,14 +147,14 @@ class Log:
             raise Bad(None, f"records 1 to {size} are not those signed", f"catatan 1-{size} bukan yang ditandatangani")
 
 
-def verify(path: Path, key: str | None = None, outside: str | None = None) -> str:
-    """Check an export, and say in a line what it holds; raises Bad."""
+def verify(path: Path, key: str | None = None, outside: str | None = None) -> str:  # what it holds, in a line
     log = Log()
     try:
         with zipfile.ZipFile(path) as archive:
             note, proof = archive.read("checkpoint.txt").decode(), json.loads(archive.read("consistency.json"))
             notes = [note, *filter(None, (outside, proof["from"]))]
             (name, log.end, root), log.roots = read(note), {read(each)[1]: b"" for each in notes}
+            log.targets = proof.get("targets", {})
             with archive.open("events.jsonl") as lines, archive.open("events.csv") as rows:
                 if rows.readline() != HEADER:
                     raise Bad(0, "the head of the table is another", "kepala tabelnya berbeda")
@@ -166,17 +165,18 @@ def verify(path: Path, key: str | None = None, outside: str | None = None) -> st
             for each in notes:
                 log.check(each, log.keys[-1:] if each is note else log.keys)
             manifest, signed = map(archive.read, ("manifest.json", "manifest.json.sig"))
-            others = {*(files := json.loads(manifest)["files"]), *archive.namelist()} - RECORDS - MANIFEST
+            others = {*(files := (said := json.loads(manifest))["files"]), *archive.namelist()} - RECORDS - MANIFEST
             changed = [each for each in others if sha256(archive.read(each)).hexdigest() != files.get(each)]
-            if changed or not is_signed(log.keys[-1], signed, manifest):
+            if changed or not is_signed(log.keys[-1], signed, manifest) or log.omitted != said.get("omitted", 0):
                 what = ", ".join(sorted(changed)) or "manifest.json"
                 raise Bad(None, f"{what} is not as it was signed", f"{what} tidak seperti yang ditandatangani")
             path_up, older = [*map(base64.b64decode, proof["path"])], read(proof["from"] or note)
-            if consistent(older[1], log.end, path_up, older[2]) != (older[2], root) or path_up:
+            if consistent(older[1], log.end, path_up, older[2]) != (older[2], root) or path_up or log.targets:
                 raise Bad(None, "consistency.json proves nothing", "consistency.json tidak membuktikan apa pun")
     except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         raise Bad(log.size + 1, f"the file cannot be read there: {error}", f"tidak terbaca di situ: {error}") from error
-    return f"OK: {log.size} records of {name}, root {root.hex()}, key {log.keys[-1]}"
+    left_out = f" ({log.omitted} of them left out)" * bool(log.omitted)
+    return f"OK: {log.size} records{left_out} of {name}, root {root.hex()}, key {log.keys[-1]}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "zones",
     "zone": "zones",
     "explain": "zones",
+    "difference": "difference",
     "guard": "guard",
     "rebase": "rebase",
     "sop": "sops",

@@ -1,6 +1,7 @@
 """`pulih audit`: the journal, for whoever holds an auditor's token; its checkpoints and keys, for anyone; its key's
 rotation, for the host."""
 
+import datetime as dt
 import json
 import sys
 import zipfile
@@ -9,10 +10,11 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
+from app.answers import proof as proving
 from app.audit import export as exporting
 from app.audit import figures as counting
 from app.audit import verify as verifying
-from app.cli.context import acting, host_actor, open_database, print_json, settings, token_option, utc_now
+from app.cli.context import acting, at_option, host_actor, open_database, print_json, settings, token_option, utc_now
 from app.errors import Forbidden
 from app.journal import queries, signing
 from app.journal.actor import Role
@@ -62,16 +64,45 @@ def checkpoint(size: int | None) -> None:
 
 
 @audit.command()
-@click.argument("seq", type=click.IntRange(min=1))
+@click.argument("seq", type=click.IntRange(min=1), required=False)
 @click.option("--size", type=click.IntRange(min=1), help="In the journal of so many events (else as it now is).")
+@click.option("--name", help="Instead of SEQ: what was decided, published and (--isp) held of this name.")
+@at_option
+@click.option("--isp", metavar="NAME", help="With --name: at this ISP.")
+@click.option("--since", type=NoteFile, help="With --name: an earlier checkpoint, proved to be the beginning of it.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="With --name: the file (a zip).")
 @token_option
-def proof(seq: int, size: int | None, token_file: Path | None) -> None:
-    """Print the proof that event SEQ is in the journal, and the checkpoint that it leads to."""
+def proof(
+    seq: int | None,
+    size: int | None,
+    name: str | None,
+    at: dt.datetime | None,
+    isp: str | None,
+    since: Path | None,
+    output: Path | None,
+    token_file: Path | None,
+) -> None:
+    """Print the proof that event SEQ is in the journal, and the checkpoint that it leads to.
+
+    With --name, write a zip: what held for a name at a moment, with every event that decided it and what checks it
+    (`pulih audit verify`, or the verify.py in it).
+    """
+    if (seq is None) == (name is None) or (name is None) != (output is None):
+        raise click.UsageError("say SEQ, or --name NAME and -o FILE")
     with open_database().read() as session:
         _check_auditor(session, token_file)
-        found = exporting.inclusion(session, seq, size)
-        note = exporting.checkpoint(session, settings().log_key_path, found["size"])
-        print_json({**found, "checkpoint": note})
+        if seq is not None:
+            found = exporting.inclusion(session, seq, size)
+            note = exporting.checkpoint(session, settings().log_key_path, found["size"])
+            print_json({**found, "checkpoint": note})
+            return
+        earlier = None if since is None else since.read_text("utf-8")
+        exporting.check_since(session, earlier)
+        signer = signing.needed(session, settings().log_key_path)
+        asked = proving.Asked(str(name), at or utc_now(), isp)
+        with click.open_file(str(output), "wb", atomic=True) as target:
+            for octets in proving.stream(session, signer, asked, earlier):
+                target.write(octets)
 
 
 @audit.command()

@@ -88,6 +88,30 @@ def acting(session: Session, token_file: Path | None, now: dt.datetime) -> Actor
     return tokens.authenticate(session, text.strip(), now=now)
 
 
+def at_option(command: Command) -> Command:
+    """`--at`: the past moment that is asked about."""
+    return click.option(
+        "--at", metavar="TIME", callback=_past, help="A past moment, such as 2017-08-01T00:00:00+07:00."
+    )(command)
+
+
+def moment_of(text: str, param: str) -> dt.datetime:
+    """A moment that was given on the command line; raises BadParameter for none, and for one that is still to come."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a time (RFC 3339)", param_hint=param) from error
+    if moment.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no time zone: add Z or +07:00", param_hint=param)
+    if moment > utc_now():
+        raise click.BadParameter(f"{text!r} is still to come", param_hint=param)
+    return moment
+
+
+def _past(_context: click.Context, parameter: click.Parameter, text: str | None) -> dt.datetime | None:
+    return None if text is None else moment_of(text, parameter.opts[0])
+
+
 def print_json(document: object) -> None:
     """Data for programs: JSON, times in RFC 3339."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_written))

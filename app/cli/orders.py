@@ -9,18 +9,21 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from app.cli.context import acting, open_database, print_json, settings, token_option, utc_now
+from app.cli.context import acting, at_option, open_database, print_json, settings, token_option, utc_now
 from app.errors import Forbidden
 from app.journal.actor import Actor, Role
 from app.journal.moment import moment
 from app.orders import decide as deciding
-from app.orders import documents, guarding, limits, plan, propose, queries, ranks
+from app.orders import documents, guarding, limits, past, plan, propose, queries, ranks
 from app.orders.guarding import Guard
 from app.orders.models import Order, OrderState
 from app.orders.schemas import Decide, Withdraw
 from app.publication import forecast
 
 STATES = [state.value for state in OrderState if state is not OrderState.IMPORTING]
+MOST = 100_000
+"""Orders that a list shows."""
+
 READERS = (Role.OPERATOR, Role.APPROVER, Role.AUDITOR)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Act = Callable[[Session, Actor, Order, dt.datetime], Order]
@@ -39,13 +42,20 @@ def order() -> None:
 @order.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only orders in this state.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@at_option
 @token_option
-def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) -> None:
-    """All orders, oldest first."""
+def list_orders(state: str | None, at: dt.datetime | None, token_file: Path | None, *, as_json: bool) -> None:
+    """All orders, oldest first; with --at those that there were at a moment, as they stood then."""
+    narrowed = queries.OrderFilter(state=state)
     with open_database().read() as session:
         reader(session, token_file)
-        found = queries.orders(session, queries.OrderFilter(state=state), after=0, limit=100_000)
-        summaries = [documents.order_summary(each) for each in found]
+        if at is None:
+            summaries = [
+                documents.order_summary(each) for each in queries.orders(session, narrowed, after=0, limit=MOST)
+            ]
+        else:
+            then = past.orders(session, narrowed, at, after=0, limit=MOST)
+            summaries = [past.summary(session, each, known, at) for each, known in then]
     if as_json:
         print_json(summaries)
         return
@@ -57,12 +67,14 @@ def list_orders(state: str | None, token_file: Path | None, *, as_json: bool) ->
 
 @order.command()
 @click.argument("number")
+@at_option
 @token_option
-def show(number: str, token_file: Path | None) -> None:
-    """One order with its names and conditions, as JSON."""
+def show(number: str, at: dt.datetime | None, token_file: Path | None) -> None:
+    """One order with its names and conditions, as JSON; with --at as it stood at a moment."""
     with open_database().read() as session:
         reader(session, token_file)
-        print_json(documents.order_document(session, queries.order_by_number_or_uid(session, number)))
+        found = queries.order_by_number_or_uid(session, number)
+        print_json(documents.order_document(session, found) if at is None else past.document(session, found.uid, at))
 
 
 @order.command("plan")

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from app.answers import clocks, documents, reach, said
+from app.answers import clocks, documents, held, held_words, reach, said
 from app.answers import names as answers
 from app.answers.names import Answer
 from app.answers.reach import AtIsp, Reach
 from app.answers.said import Said
-from app.cli.context import host_actor, open_database, print_json, settings, utc_now
+from app.cli.context import at_option, host_actor, open_database, print_json, settings, utc_now
 from app.journal import signing
 from app.orders import review_queue
 from app.orders.condition_documents import codes_text
@@ -39,8 +39,9 @@ FORMATS = "\b\nFormats, and what each cannot say:\n" + "\n".join(
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     help="A file; else standard output.",
 )
-def export(zone_name: str, format_name: str, output: Path | None) -> None:
-    """Write a zone as it now stands: the same octets as the HTTP export.
+@click.option("--serial", type=int, help="As it was under an earlier serial.")
+def export(zone_name: str, format_name: str, output: Path | None, serial: int | None) -> None:
+    """Write a zone as it now stands (or --serial, as it was): the same octets as the HTTP export.
 
     A format that cannot say all that a zone says blocks less, never more. With -o, its signature (Ed25519) goes into
     FILE.sig, where this host has the journal's key.
@@ -48,7 +49,8 @@ def export(zone_name: str, format_name: str, output: Path | None) -> None:
     chosen = settings()
     with open_database().read() as session:
         soa = wire.Soa(chosen.mname, chosen.rname)
-        found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa)
+        release = None if serial is None else zones.needed_release(session, zones.by_name(session, zone_name), serial)
+        found = exporting.current(session, chosen.data_dir, zone_name, format_name, soa, release)
         signer = signing.held(session, chosen.log_key_path)
         if output is not None and signer is not None:
             output.with_name(f"{output.name}.sig").write_bytes(export_file.signed(found.path, signer))
@@ -80,15 +82,12 @@ def floor(zone_name: str, serial: int) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--at", metavar="TIME", help="A past moment, such as 2017-08-01T00:00:00+07:00.")
+@at_option
 @click.option("--isp", metavar="NAME", help="Does this ISP have what holds, by the serial that it is known to have?")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> None:
+def explain(name: str, at: dt.datetime | None, isp: str | None, *, as_json: bool) -> None:
     """Is NAME blocked, by what, since when, what lifts it, and who has it."""
-    now = utc_now()
-    past = None if at is None else _moment(at)
-    if past is not None and past > now:
-        raise click.BadParameter(f"{at!r} is still to come", param_hint="--at")
+    now, past = utc_now(), at
     with open_database().read() as session:
         answer = answers.explain(session, name, past or now)
         if isp is None:
@@ -103,10 +102,17 @@ def explain(name: str, at: str | None, isp: str | None, *, as_json: bool) -> Non
             changed_at = reach.changed_at(session, answer, past)
             due_at = None if changed_at is None else changed_at + settings().overdue
             told = said.of(session, answer, row.name)
-            found = {"isp": documents.at_isp(row.name, zones_there, answer, due_at, told)}
+            at_moment = held.at_isp(session, answer, row, told)
+            there = documents.at_isp(row.name, zones_there, answer, due_at, told)
+            found = {"isp": {**there, "held": held_words.document(session, answer, at_moment)}}
             lines = [*_lines(answer), *(_there(row.name, each) for each in zones_there), *_said(row.name, told)]
+            if past is not None:
+                lines += [f"  {line}" for line in held_words.words(answer, at_moment)]
+        published = held_words.published(session, answer)
+        if past is not None:
+            lines[1:1] = [f"  {line}" for line in published["words"]]
         if as_json:
-            print_json({**documents.whole(answer), **found})
+            print_json({**documents.whole(answer), **published, **found})
         else:
             click.echo("\n".join(lines))
 
@@ -116,16 +122,6 @@ def _applied(pending: dict[str, Any]) -> str:
     until = "" if clock is None or clock["due_at_local"] is None else f", to be decided by {clock['due_at_local']}"
     late = ", overdue" if clock is not None and clock["overdue"] else ""
     return f"  {pending['kind']} {pending['id']} is pending{until}{late}"
-
-
-def _moment(text: str) -> dt.datetime:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a time (RFC 3339)", param_hint="--at") from error
-    if moment.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no time zone: add Z or +07:00", param_hint="--at")
-    return moment
 
 
 def _lines(answer: Answer) -> list[str]:

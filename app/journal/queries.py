@@ -53,6 +53,17 @@ def page_of_orders(session: Session, order_ids: Select[int], *, after: int, limi
     return session.scalars(query.order_by(Event.seq).limit(limit)).all()
 
 
+def first_recorded_at(session: Session) -> dt.datetime | None:
+    """When the journal begins; None where it has not."""
+    return session.scalar(select(Event.recorded_at).where(Event.seq == 1))
+
+
+def size_at(session: Session, at: dt.datetime) -> int:
+    """How many events the journal had at a moment."""
+    query = select(Event.seq).where(Event.recorded_at <= at)
+    return session.scalar(query.order_by(Event.recorded_at.desc(), Event.seq.desc()).limit(1)) or 0
+
+
 def personal(session: Session, seq: int) -> dict[str, str | None]:
     """The personal fields of an event; None for one whose text is no longer kept."""
     rows = session.scalars(select(EventPersonal).where(EventPersonal.seq == seq))

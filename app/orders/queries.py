@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.journal.actor import Actor, Role
-from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState, TargetRow
+from app.orders.models import LEAF, ConditionRow, Ground, Order, OrderState
 from resolver_policy.conditions import SATISFIED
 
 
@@ -45,16 +45,8 @@ def order_by_number_or_uid(session: Session, text: str) -> Order:
 
 def orders(session: Session, narrowed: OrderFilter, *, after: int, limit: int) -> Sequence[Order]:
     """Orders behind the one with database id `after`, oldest first."""
-    query = select(Order).where(*_conditions_of(narrowed), Order.id > after).order_by(Order.id).limit(limit)
+    query = select(Order).where(*conditions_of(narrowed), Order.id > after).order_by(Order.id).limit(limit)
     return session.scalars(query).all()
-
-
-def blocks(session: Session, narrowed: OrderFilter, *, after: int, limit: int) -> Sequence[tuple[Order, TargetRow]]:
-    """Targets with their orders, behind the one with database id `after`, oldest order first."""
-    query = select(Order, TargetRow).join(TargetRow, TargetRow.order_id == Order.id)
-    query = query.where(*_conditions_of(narrowed), TargetRow.id > after)
-    rows = session.execute(query.order_by(TargetRow.id).limit(limit))
-    return [(order, target) for order, target in rows]
 
 
 def condition_by_uid(session: Session, actor: Actor, uid: str, *, lock: bool = False) -> ConditionRow:
@@ -108,7 +100,8 @@ def _visible_conditions(actor: Actor) -> Select[ConditionRow]:
     return query
 
 
-def _conditions_of(narrowed: OrderFilter) -> Iterator[ColumnElement[bool]]:
+def conditions_of(narrowed: OrderFilter) -> Iterator[ColumnElement[bool]]:
+    """What a filter asks of orders; of a draft nobody is told."""
     yield Order.state != OrderState.IMPORTING
     if narrowed.state is not None:
         yield Order.state == narrowed.state

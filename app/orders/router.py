@@ -9,7 +9,7 @@ from app.auth.acting import ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
 from app.deps import DatabaseDep, NowDep, PageDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.orders import decide, documents, limits, plan, propose, queries, ranks, waiting
+from app.orders import decide, documents, limits, past, plan, propose, queries, ranks, waiting
 from app.orders.categories import CATEGORIES
 from app.orders.guarding import Guard
 from app.orders.models import OrderState
@@ -56,13 +56,29 @@ def propose_order(command: ProposeOrder, actor: Proposer, act: ActDep, guard: Gu
 
 
 @router.get("/orders", summary="List orders, oldest first")
-def list_orders(actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep) -> dict[str, Any]:
+def list_orders(
+    actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep, now: NowDep, at: Moment | None = None
+) -> dict[str, Any]:
+    """With `at`, those that had been proposed by a moment, as each stood then: `state` narrows down by the state that
+    it had (`state=active&at=` are the orders in force then). The other filters ask about what never changes, but for
+    `review_due_before`, which asks about now."""
+    if at is not None:
+        at = past.moment_of(at, now)
+        then = past.orders(session, narrowed, at, after=page.after, limit=page.limit + 1)
+        items = [past.summary(session, order, state, at) for order, state in then]
+        return page.answer(items, [order.id for order, _ in then])
     found = queries.orders(session, narrowed, after=page.after, limit=page.limit + 1)
     return page.answer([documents.order_summary(order) for order in found], [order.id for order in found])
 
 
 @router.get("/orders/{uid}", summary="Read an order; ETag is its version")
-def read_order(uid: str, actor: Reader, session: SessionDep, response: Response) -> dict[str, Any]:
+def read_order(
+    uid: str, actor: Reader, session: SessionDep, response: Response, now: NowDep, at: Moment | None = None
+) -> dict[str, Any]:
+    """With `at`, as it stood at a moment: state, names, marks, dates, by what had been recorded until then. 404 before
+    it was proposed; without an `ETag`, for no act goes by what is past."""
+    if at is not None:
+        return past.document(session, uid, past.moment_of(at, now))
     return documents.order_document(session, tagged(queries.order_by_uid(session, uid), response))
 
 
@@ -118,18 +134,23 @@ def withdraw_order(uid: str, command: Withdraw, actor: Proposer, act: ActOnShown
 
 
 @router.get("/blocks", summary="List targets with the state of their order")
-def list_blocks(actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep) -> dict[str, Any]:
-    found = queries.blocks(session, narrowed, after=page.after, limit=page.limit + 1)
+def list_blocks(
+    actor: Reader, session: SessionDep, narrowed: FilterDep, page: PageDep, now: NowDep, at: Moment | None = None
+) -> dict[str, Any]:
+    """With `at`, as they stood at a moment: `state=active&at=` lists what was in force then (and, as `released`, what
+    orders in force had let go of by itself)."""
+    at = None if at is None else past.moment_of(at, now)
+    found = past.blocks(session, narrowed, at, after=page.after, limit=page.limit + 1)
     items = [
         {
-            **documents.block_document(order, target),
+            **past.block(order, state, target, at),
             "order_id": order.uid,
             "order_number": order.number,
             "kind": order.kind,
         }
-        for order, target in found
+        for order, state, target in found
     ]
-    return page.answer(items, [target.id for _, target in found])
+    return page.answer(items, [target.id for _, _, target in found])
 
 
 @router.get("/guard", summary="The rank file that counts, and the limits of what one person may do")

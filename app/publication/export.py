@@ -54,10 +54,15 @@ class Export:
         return f'"{self.serial}-{self.gzip_digest[:32]}-gzip"'
 
 
-def current(session: Session, data_dir: Path, zone_name: str, format_name: str, soa: wire.Soa) -> Export:
-    """The export of a zone as it now stands; raises NotFound for a zone or a format that is not there.
+def current(
+    session: Session, data_dir: Path, zone_name: str, format_name: str, soa: wire.Soa, release_id: int | None = None
+) -> Export:
+    """The export of a zone as it now stands, or as it was in a release; raises NotFound for a zone or a format that is
+    not there.
 
     Raises Conflict for a layer: of what has it from a file nobody would know which base it has, when bases are dropped.
+    Of the past also for a format that tells who holds what (that is so now), and for what the zone was in an earlier
+    epoch, with another action.
     """
     zone = zones.by_name(session, zone_name)
     if zones.layer_of(zone.name) is not zones.Layer.FULL:
@@ -68,13 +73,21 @@ def current(session: Session, data_dir: Path, zone_name: str, format_name: str, 
         raise NotFound(f"there is no format {format_name[:40]!r}; there are {known}")
     newest = zones.head(session)
     assert newest is not None
-    at = zones.at_release(session, zone, newest.id)
+    at = zones.at_release(session, zone, newest.id if release_id is None else release_id)
+    is_past = at is not None and release_id is not None and at.release_id < newest.id
+    if is_past and chosen.tells_holders:
+        raise Conflict(
+            f"{chosen.name} tells who holds a name now: of the past take another format, and GET /blocks?at="
+        )
+    if at is not None and at.release_id < zone.epoch_release_id:
+        raise Conflict(f"{zone.name} was another zone at serial {at.serial}: with another action, or before a restore")
     if at is None:
         raise NotFound(f"zone {zone.name} is not published yet")
     serial = at.serial
     kind = zlib.crc32(soa.record(0))
     acts = f"-{holders.version(session)}" if chosen.tells_holders else ""
-    path = data_dir / "exports" / zone.name / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
+    folder = data_dir / "exports" / zone.name / ("past" if is_past else "")
+    path = folder / f"{zone.epoch_release_id}-{serial}-{kind:08x}{acts}.{chosen.name}"
     digest_path = export_file.digest_of(path)
     if not digest_path.exists():
         described = wire.Zone(zone.name, parse_action(zone.action), soa)

@@ -30,6 +30,7 @@ class Release(Base):
     """
 
     __tablename__ = "releases"
+    __table_args__ = (Index("ix_releases_published_at", "published_at", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     published_at: Mapped[dt.datetime]

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound, SettingInvalid, Unprocessable
+from app.errors import Fault, Gone, NotFound, SettingInvalid, Unprocessable
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append
 from app.journal.events import EventType
@@ -81,6 +81,18 @@ def head(session: Session) -> Release | None:
     return session.scalars(select(Release).order_by(Release.id.desc()).limit(1)).one_or_none()
 
 
+def head_at(session: Session, at: dt.datetime) -> Release | None:
+    """The release that was the newest at a moment; None before the first."""
+    query = select(Release).where(Release.published_at <= at)
+    return session.scalars(query.order_by(Release.published_at.desc(), Release.id.desc()).limit(1)).one_or_none()
+
+
+def active_at(session: Session, at: dt.datetime) -> Sequence[Zone]:
+    """The zones that were published at a moment, by name."""
+    lived = or_(Zone.retired_at.is_(None), Zone.retired_at > at)
+    return session.scalars(select(Zone).where(Zone.created_at <= at, lived).order_by(Zone.name)).all()
+
+
 def last_serial(session: Session, zone: Zone) -> int:
     """The highest serial a zone has had; 0 before its first."""
     query = select(func.max(ZoneSerial.serial)).where(ZoneSerial.zone_id == zone.id)
@@ -91,6 +103,14 @@ def release_of(session: Session, zone: Zone, serial: int) -> int | None:
     """The release that a zone published under a serial; None for a serial it never had."""
     query = select(ZoneSerial.release_id).where(ZoneSerial.zone_id == zone.id, ZoneSerial.serial == serial)
     return session.scalar(query)
+
+
+def needed_release(session: Session, zone: Zone, serial: int) -> int:
+    """The same; raises Gone."""
+    found = release_of(session, zone, serial)
+    if found is None:
+        raise Gone(f"{zone.name} never had the serial {serial}", faults=(Fault("serial", str(serial), "/serial"),))
+    return found
 
 
 def at_release(session: Session, zone: Zone, release_id: int) -> ZoneSerial | None:

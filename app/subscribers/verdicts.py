@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.orders import targets
-from app.publication.models import RuleSpan
+from app.publication.models import RuleSpan, Spans
 from app.publication.store import STORED
 from resolver_policy import names
 from resolver_policy.delta import EMPTY_RULE, Rule
@@ -34,6 +34,38 @@ def verdicts(session: Session, keys: Collection[str], release: int) -> Mapping[s
         for key, own, wild in session.execute(query.where(RuleSpan.from_release <= release, stands)):
             rules[key] = STORED[own][wild]
     return {key: judge(rules, key) for key in keys}
+
+
+class Course:
+    """What rules made of one name, release by release: read once, asked of any stretch of releases."""
+
+    def __init__(self, session: Session, key: str, table: Spans = RuleSpan) -> None:
+        self._key = key
+        query = select(table.key, table.from_release, table.to_release, table.own, table.wild)
+        rows = session.execute(query.where(table.key.in_((key, *names.key_ancestors(key)))))
+        self._spans = [(where, begins, ends, STORED[own][wild]) for where, begins, ends, own, wild in rows]
+
+    def at(self, release: int) -> bool:
+        """Whether the rules of a release block the name itself."""
+        standing = (
+            (key, rule)
+            for key, begins, ends, rule in self._spans
+            if begins <= release and (ends is None or ends > release)
+        )
+        return judge(dict(standing), self._key).own
+
+    def over(self, first: int, last: int) -> set[bool]:
+        """What the releases from one to another say, all of them."""
+        moments = {moment for _, begins, ends, _ in self._spans for moment in (begins, ends) if moment is not None}
+        return {self.at(release) for release in (first, *(each for each in moments if first < each <= last))}
+
+    def since(self, release: int) -> int | None:
+        """The release since which the name is as a release has it; None where no rule was ever about it until then."""
+        moments = {moment for _, begins, ends, _ in self._spans for moment in (begins, ends) if moment is not None}
+        for each in sorted((each for each in moments if each <= release), reverse=True):
+            if self.at(each) != self.at(each - 1):
+                return each
+        return None
 
 
 def judge(rules: Mapping[str, Rule], key: str) -> Verdict:

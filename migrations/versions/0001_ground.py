@@ -1212,6 +1212,7 @@ def create_tables_of_lifts() -> None:
         sa.PrimaryKeyConstraint("release_id", "order_id", "whole", name="pk_release_acts"),
     )
     op.create_index("ix_release_acts_order_id", "release_acts", ["order_id"], unique=False)
+    op.create_index("ix_releases_published_at", "releases", ["published_at", "id"], unique=False)
 
 
 def create_tables_of_the_guard() -> None:

@@ -57,7 +57,8 @@ def test_a_block_that_has_not_come_is_told_as_such(service: Service) -> None:
 
     assert explain("a.example", "--isp", "isp-one").endswith(": does not block it yet\n")
     at_first = explain("a.example", "--isp", "isp-one", "--at", "2026-11-22T10:00:00+07:00")
-    assert at_first.endswith(": in effect\n")
+    assert ": in effect\n" in at_first
+    assert "isp-one at 2026-11-22 03:00:00 UTC: no, it was not blocked there\n" in at_first
 
 
 def test_without_an_isp_it_says_how_many_have_it(service: Service) -> None:

@@ -5,7 +5,8 @@ from sqlalchemy import event
 
 from app.answers.names import explain
 from app.regime import load
-from tests.service import DAY, HOUR, NOW, Service, a_leaf, condition, problem, targets, text_of
+from tests.answers.test_held import NOT_YET
+from tests.service import DAY, HOUR, NOW, ZONE, Service, a_leaf, condition, problem, targets, text_of
 
 HOW_TO_APPLY = {
     "id": "Ajukan normalisasi kepada kementerian dengan menyebut nomor perintah; keterangan: http://127.0.0.1:8000",
@@ -22,6 +23,7 @@ TREE = {"all_of": [a_leaf("content_removed"), a_leaf("side", responsible_party="
 def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) -> None:
     order = service.block("*.casino.example", number="EX-1", conditions=TREE)
 
+    serial = service.read(f"zones/{ZONE}")["serial"]
     assert service.read("names/www.casino.example") == {
         "name": "www.casino.example",
         "name_unicode": "www.casino.example",
@@ -49,6 +51,19 @@ def test_the_whole_answer_names_every_holder_and_what_is_left(service: Service) 
         "exceptions": [],
         "suspended": [],
         "lifted": [],
+        "published": {
+            "release": 1,
+            "at": text_of(NOW),
+            "serials": {ZONE: serial},
+            "blocked": False,
+            "since": None,
+        },
+        "carried_by": [{"order_id": order["id"], "order_number": "EX-1", "by": None}],
+        "words": [
+            "decided by 2026-11-22 03:00:00 UTC: www.casino.example is blocked",
+            "held by EX-1 since 2026-11-22 03:00:00 UTC",
+            f"published by 2026-11-22 03:00:00 UTC: not blocked by release 1 ({ZONE} {serial}); {NOT_YET}",
+        ],
         "reach": None,
         "applications": [],
         "reviews": [{"order_id": order["id"], "due_at": "2027-11-01T00:00:00Z", "overdue": False, "stale_since": None}],
@@ -96,7 +111,8 @@ def test_everybody_with_a_token_gets_the_whole_answer(service: Service, by: str)
     service.block("a.example")
     whole = service.read("names/a.example", by="auditor-1")
     if by not in {"operator-1", "approver-1"}:
-        del whole["reach"], whole["applications"], whole["reviews"]
+        for staff_alone in ("reach", "applications", "reviews", "published", "carried_by", "words"):
+            del whole[staff_alone]
 
     assert service.read("names/a.example", by=by) == whole
 
