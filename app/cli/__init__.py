@@ -28,6 +28,7 @@ COMMANDS = {
     "rebase": "rebase",
     "sop": "sops",
     "audit": "audit",
+    "fsck": "fsck",
 }
 """Each command, and the module here that has it."""
 
