@@ -64,6 +64,7 @@ PROBLEMS = {
     "media_type": Problem(415, "Not that kind of body", "Jenis isi tidak didukung"),
     "rate_limited": Problem(429, "Too many requests", "Terlalu banyak permintaan"),
     "storage_full": Problem(507, "No space left to record the change", "Ruang penyimpanan habis"),
+    "not_writable": Problem(503, "Changes cannot be recorded now", "Perubahan tidak dapat dicatat saat ini"),
     "busy": Problem(503, "The database is busy; try again", "Basis data sibuk; coba lagi"),
     "internal": Problem(500, "A fault in the service", "Kesalahan layanan"),
 }
@@ -150,6 +151,9 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
     code = "busy" if isinstance(error, PoolTimeout) else failure(error) if isinstance(error, DBAPIError) else None
     if code == "storage_full":
         return problem(code, "the change was not made: no space is left to record it")
+    if code == "not_writable":
+        log.error("the database cannot be written", exc_info=error)
+        return problem(code, "the change was not made: the database cannot be written; zones are served on")
     if code == "busy":
         return problem(code, "the change was not made: the database is busy", headers={"Retry-After": "1"})
     log.error("the database failed", exc_info=error)

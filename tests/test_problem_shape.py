@@ -22,6 +22,7 @@ from tests.service import HOUR, NOW, ZONE, Json, Service, a_leaf, an_order, targ
 LATER = {
     "rate_limited": "limits on requests come with a later version",
     "storage_full": "a full disk is not made here; the translation of its error is tested below",
+    "not_writable": "a journal that takes no event: tests/test_unwritable_journal.py",
     "busy": "raised where the writer's lock is not had within its time-out: tested below and by the races",
     "internal": "a fault of the service: tested below",
 }
