@@ -45,8 +45,8 @@ def send(service: Service, operation: str, asked: Asked) -> httpx.Response:
     )
 
 
-def _proposed(body: Json, by: str = "approver-1", **fields: object) -> Make:
-    return lambda service: Asked(service.propose(**fields)["id"], body, by)
+def _proposed(body: Json, by: str = "approver-1", kind: str = "block") -> Make:
+    return lambda service: Asked(service.propose(kind=kind)["id"], body, by)
 
 
 def _blocked(body: Json, by: str = "approver-1") -> Make:
