@@ -17,6 +17,9 @@ from resolver_policy.names import sort_key
 from resolver_policy.targets import Decision
 
 HEADER, POINTER, LONGEST_LABEL = 12, 0xC0, 63
+RECORD_HEAD = 10
+"""Octets between the owner of a record and its data."""
+
 MOST_POINTERS = 128
 NS, CNAME, SOA, OPT, TSIG, IN = 2, 5, 6, 41, 250, 1
 SERIAL_FROM_END = 20
@@ -85,14 +88,15 @@ class Reader:
 
     def _record(self, message: bytes, at: int, names: dict[int, str]) -> tuple[Record, int]:
         owner, at = _name(message, at, names)
-        if at + 10 > len(message):
+        if at + RECORD_HEAD > len(message):
             raise UnreadableError("a message that ends within a record")
         rtype, rclass, _, length = unpack_from("!HHIH", message, at)
         if rclass != IN:
             raise UnreadableError(f"a record of class {rclass} at {shown(owner)}")
-        if at + 10 + length > len(message):
+        at += RECORD_HEAD
+        if at + length > len(message):
             raise UnreadableError("a message that ends within a record")
-        return Record(owner, rtype, at + 10, length), at + 10 + length
+        return Record(owner, rtype, at, length), at + length
 
 
 def head(message: bytes) -> Head:
@@ -116,7 +120,7 @@ def past_records(message: bytes, at: int, records: int) -> int:
     names: dict[int, str] = {}
     for _ in range(records):
         _, at = _name(message, at, names)
-        at += 10 + int.from_bytes(message[at + 8 : at + 10], "big")
+        at += RECORD_HEAD + int.from_bytes(message[at + 8 : at + 10], "big")
     return at
 
 

@@ -6,7 +6,8 @@ It asks for nothing else: a query for the SOA behind a transfer would tell the l
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from struct import pack
+from struct import error as struct_error
+from struct import pack, unpack_from
 
 import dns.exception
 import dns.message
@@ -16,7 +17,6 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.tsig
-from dns.rdtypes.ANY.TSIG import TSIG
 
 from app.db import Clock
 from app.fsck import reader
@@ -33,7 +33,7 @@ VALIDATE: Callable[..., object] = dns.tsig.validate
 
 
 class RefusedError(Exception):
-    """The server does not give the zone; says why."""
+    """The server does not give the zone, or not all of it; says why."""
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def parts(connection: socket.socket, zone: Reader, origin: str, key: Tsig | None
         message = _message(connection)
         head = reader.head(message)
         if head.id != query.id or head.flags & RCODE:
-            raise RefusedError(f"it answers {dns.rcode.to_text(dns.rcode.Rcode(head.flags & RCODE))}")
+            raise RefusedError(f"it answers {dns.rcode.to_text(dns.rcode.Rcode.make(head.flags & RCODE))}")
         at = reader.past_question(message, head.questions)
         if signatures is not None:
             signatures.check(message, head, at)
@@ -95,18 +95,17 @@ class _Signatures:
         if not head.additionals:
             raise UnreadableError("a message that is not signed")
         at = reader.past_records(message, at, head.answers + head.authorities + head.additionals - 1)
-        owner, data_at = dns.name.from_wire(message, at)
-        begin = at + data_at
-        rtype, length = int.from_bytes(message[begin : begin + 2], "big"), message[begin + 8 : begin + 10]
-        if rtype != reader.TSIG:
-            raise UnreadableError("a message that is not signed")
-        octets = int.from_bytes(length, "big")
-        rdata = dns.rdata.from_wire(dns.rdataclass.ANY, dns.rdatatype.TSIG, message, begin + 10, octets)
-        assert isinstance(rdata, TSIG)
-        now = int(self._clock().timestamp())
         try:
+            owner, length = dns.name.from_wire(message, at)
+            rtype, _, _, octets = unpack_from("!HHIH", message, at + length)
+            if rtype != reader.TSIG:
+                raise UnreadableError("a message that is not signed")
+            rdata = dns.rdata.from_wire(
+                dns.rdataclass.ANY, dns.rdatatype.TSIG, message, at + length + reader.RECORD_HEAD, octets
+            )
+            now = int(self._clock().timestamp())
             self._context = VALIDATE(message, self._key, owner, rdata, now, self._mac, at, self._context, multi=True)
-        except dns.exception.DNSException as error:
+        except (dns.exception.DNSException, struct_error) as error:
             raise UnreadableError(f"a message whose signature is wrong: {error or type(error).__name__}") from error
 
 
@@ -119,6 +118,6 @@ def _octets(connection: socket.socket, count: int) -> bytes:
     while len(received) < count:
         piece = connection.recv(count - len(received))
         if not piece:
-            raise UnreadableError("it closed the connection before the zone was whole")
+            raise RefusedError("it closed the connection before the zone was whole")
         received += piece
     return bytes(received)
