@@ -66,9 +66,10 @@ def _lines(file: Snapshot) -> Iterator[tuple[str, Rule]]:
     prefix = bytes(reader.HEADER) + wire.wire_name(zone.origin) + bytes(4)
     for number, chunk in enumerate(file.ranges()):
         lines = list(chunk.rules())
-        parts = Reader(zone.origin, zone.action).parts(prefix + file.body(number), len(prefix), chunk.records)
+        body = prefix + file.body(number)
+        parts, end = Reader(zone.origin, zone.action).read(body, len(prefix), chunk.records)
         sent = list(compare.in_order(parts))
-        if sent != lines:
+        if sent != lines or end != len(body):
             raise UnreadableError(f"chunk {number}: what it sends is not what it says")
         yield from sent
 

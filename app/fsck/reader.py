@@ -22,8 +22,11 @@ RECORD_HEAD = 10
 
 MOST_POINTERS = 128
 NS, CNAME, SOA, OPT, TSIG, IN = 2, 5, 6, 41, 250, 1
-SERIAL_FROM_END = 20
-"""Octets of the five numbers that an SOA ends with."""
+SERIAL_FROM_END, SHORTEST_SOA = 20, 22
+"""Octets of the five numbers that an SOA ends with, and with the shortest names before them."""
+
+WILD = ".*."
+"""How the key of a wildcard ends."""
 
 Part = tuple[str, bool, Decision]
 """The key of a name, whether the record is its wildcard's, and what the record makes of it."""
@@ -62,27 +65,32 @@ class Reader:
         self.serials: list[int] = []
         self.apex: list[int] = []
 
-    def parts(self, message: bytes, at: int, answers: int) -> Iterator[Part]:
-        """What the records of one message make of names; raises UnreadableError."""
+    def read(self, message: bytes, at: int, answers: int) -> tuple[list[Part], int]:
+        """What the records of one message make of names, and where they end; raises UnreadableError."""
         names: dict[int, str] = {}
+        parts: list[Part] = []
+        origin, length = self._origin, len(self._origin)
         for _ in range(answers):
             record, at = self._record(message, at, names)
             if record.type != CNAME:
                 self._take_apex(message, record)
                 continue
-            if not record.owner.startswith(self._origin) or record.owner == self._origin:
+            if not record.owner.startswith(origin) or record.owner == origin:
                 raise UnreadableError(f"a CNAME at {shown(record.owner)}, outside of the zone")
-            key, wild = record.owner[len(self._origin) :], record.owner.endswith(".*.")
+            key, wild = record.owner[length:], record.owner.endswith(WILD)
             target, _ = _name(message, record.at, names)
             if target not in self._decisions:
                 raise UnreadableError(f"{shown(key)} has the target {shown(target)}, which this zone does not use")
-            yield key[:-2] if wild else key, wild, self._decisions[target]
+            parts.append((key[: -len(WILD)] + "." if wild else key, wild, self._decisions[target]))
+        return parts, at
 
     def _take_apex(self, message: bytes, record: Record) -> None:
         if record.owner != self._origin or record.type not in {SOA, NS}:
             raise UnreadableError(f"a record of type {record.type} at {shown(record.owner)}")
         self.apex.append(record.type)
         if record.type == SOA:
+            if record.length < SHORTEST_SOA:
+                raise UnreadableError("an SOA that is none")
             (serial,) = unpack_from("!I", message, record.at + record.length - SERIAL_FROM_END)
             self.serials.append(serial)
 

@@ -68,10 +68,10 @@ def parts(connection: socket.socket, zone: Reader, origin: str, key: Tsig | None
         head = reader.head(message)
         if head.id != query.id or head.flags & RCODE:
             raise RefusedError(f"it answers {dns.rcode.to_text(dns.rcode.Rcode.make(head.flags & RCODE))}")
-        at = reader.past_question(message, head.questions)
+        read, at = zone.read(message, reader.past_question(message, head.questions), head.answers)
         if signatures is not None:
             signatures.check(message, head, at)
-        yield from zone.parts(message, at, head.answers)
+        yield from read
 
 
 def _is_over(zone: Reader) -> bool:
@@ -91,10 +91,10 @@ class _Signatures:
         self._context: object = None
 
     def check(self, message: bytes, head: reader.Head, at: int) -> None:
-        """Raise UnreadableError for a message that is not signed, or not by this key."""
+        """Raise UnreadableError for a message that is not signed behind its answers, which end at `at`."""
         if not head.additionals:
             raise UnreadableError("a message that is not signed")
-        at = reader.past_records(message, at, head.answers + head.authorities + head.additionals - 1)
+        at = reader.past_records(message, at, head.authorities + head.additionals - 1)
         try:
             owner, length = dns.name.from_wire(message, at)
             rtype, _, _, octets = unpack_from("!HHIH", message, at + length)
