@@ -26,7 +26,7 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -234,11 +234,17 @@ def refusal_triggers(dialect: str, refusals: Iterable[tuple[str, str, str, str, 
 Failure = Literal["storage_full", "not_writable", "busy"]
 
 
+class RecordRefused(OperationalError):
+    """The database takes no event: whatever its reason is, nothing may change without one."""
+
+
 def failure(error: DBAPIError) -> Failure | None:
     """Why a database could not do what it was asked, where another try may do."""
     cause = error.orig
     if cause is None:
         return None
+    if isinstance(error, RecordRefused):
+        return "not_writable"
     kind = postgresql if hasattr(cause, "sqlstate") else sqlite
     if kind.is_full(cause):
         return "storage_full"

@@ -23,7 +23,7 @@ LATER = {
     "rate_limited": "needs more requests than one client may make: tests/auth/test_rates.py",
     "host_unknown": "needs PULIH_HOSTS: tests/test_front_door.py",
     "storage_full": "a full disk is not made here; the translation of its error is tested below",
-    "not_writable": "a disk that fails is made in tests/disk; the translation of its error is tested below",
+    "not_writable": "a disk that fails, a journal that takes no event: tests/disk and tests/test_unwritable_journal.py",
     "busy": "raised where the writer's lock is not had within its time-out: tested below and by the races",
     "internal": "a fault of the service: tested below",
 }

@@ -31,6 +31,7 @@ COMMANDS = {
     "audit": "audit",
     "backup": "backup",
     "restore": "backup",
+    "fsck": "fsck",
 }
 """Each command, and the module here that has it."""
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import rfc8785
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app.db import RecordRefused, failure
 from app.journal import tree
 from app.journal.actor import Actor
 from app.journal.events import EventType
@@ -36,7 +38,20 @@ class Entry:
 
 
 def append(session: Session, actor: Actor, entry: Entry, now: dt.datetime) -> int:
-    """Write one event and return its sequence number (from 1, without gaps)."""
+    """Write one event and return its sequence number (from 1, without gaps).
+
+    Raises RecordRefused where the database does not take it, and the act that it is of goes no further.
+    """
+    session.flush()  # what the act itself has changed, and may be refused for
+    try:
+        return _append(session, actor, entry, now)
+    except DBAPIError as error:
+        if failure(error) is not None:
+            raise
+        raise RecordRefused(error.statement, error.params, error.orig or error) from error
+
+
+def _append(session: Session, actor: Actor, entry: Entry, now: dt.datetime) -> int:
     seq = _next_seq(session)
     personal = dict(entry.personal)
     if actor.address is not None:
@@ -62,6 +77,7 @@ def append(session: Session, actor: Actor, entry: Entry, now: dt.datetime) -> in
     session.flush()
     tree.grow(session, seq, leaf)
     session.add_all(EventPersonal(seq=seq, field=name, salt=salt, text=text) for name, (salt, text) in salted.items())
+    session.flush()
     return seq
 
 

@@ -217,6 +217,7 @@ def _draft(session: Session, actor: Actor, order: Order, command: Undo, now: dt.
 
 def _submit(session: Session, actor: Actor, order: Order, proposal: Order, command: Undo, now: dt.datetime) -> None:
     proposal.state = OrderState.PROPOSED
+    proposal.proposed_at = now
     rows = trees.rows_of(session, proposal.id)
     facts = {
         **propose.proposal_facts(proposal, propose.stored_tree(session, proposal)),

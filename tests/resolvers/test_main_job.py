@@ -160,3 +160,13 @@ def test_an_exception_keeps_one_name_open_below_a_blocked_subtree(service: Servi
     wait_for_answer(resolver, "help.casino.example", "192.0.2.80")
     wait_for_answer(resolver, "below.help.casino.example", "NXDOMAIN")
     assert answer(resolver, "www.casino.example") == "NXDOMAIN"
+
+
+def test_what_is_sent_is_found_to_be_what_was_decided_while_the_service_runs(service: Service) -> None:
+    approved(service, order("EX-1", ("casino.example", "subtree")))
+    wait_until(lambda: service.get("/zones/block.rpz")["names"] == 1, 10, service.log)
+
+    found = service.installation.pulih("fsck")
+
+    assert found.splitlines()[-1] == "7 OK, 0 WRONG, 3 NOT CHECKED, 0 COULD NOT LOOK", found
+    assert "sends serial" in found
