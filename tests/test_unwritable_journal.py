@@ -48,6 +48,7 @@ def test_every_operation_that_changes_something_has_a_row(service: Service) -> N
     assert len(operations) == len(OPERATIONS)
 
 
+@pytest.mark.long
 def test_no_operation_changes_anything_without_its_event(service: Service, record_property: Record) -> None:
     for operation, make in OPERATIONS.items():
         asked = make(service)

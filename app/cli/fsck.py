@@ -74,8 +74,7 @@ def fsck(
             if not as_json:
                 _print(check)
     except (AppError, SettingInvalid, ArgumentError, DatabaseError, ImportError, OSError, ValueError) as error:
-        reason = error.orig if isinstance(error, DatabaseError) else error
-        click.echo(f"pulih: {getattr(error, 'detail', reason)}", err=True)
+        click.echo(f"pulih: {_reason(error)}", err=True)
         sys.exit(STATUS[State.COULD_NOT_LOOK])
     state = checks.status(made)
     if as_json:
@@ -83,6 +82,12 @@ def fsck(
     else:
         _print_end(made)
     sys.exit(STATUS[state])
+
+
+def _reason(error: Exception) -> object:
+    if isinstance(error, AppError):
+        return error.detail
+    return error.orig if isinstance(error, DatabaseError) else error
 
 
 @contextmanager

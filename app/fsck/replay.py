@@ -77,7 +77,7 @@ class _Step:
     def revise(self) -> None:
         self.say(version=(self.order.now.get("version") or 0) + 1)
 
-    def begin(self) -> None:
+    def enter_force(self) -> None:
         self.say(state=OrderState.ACTIVE, suspended_until=None, notice_due_at=None)
         self.order.in_force.append((self.event.recorded_at, None))
 
@@ -135,7 +135,7 @@ def _approve(step: _Step) -> None:
     if effective_at is not None and effective_at > step.event.recorded_at:
         step.say(state=OrderState.SCHEDULED)
     else:
-        step.begin()
+        step.enter_force()
 
 
 def _confirm(step: _Step) -> None:
@@ -161,7 +161,7 @@ def _activate(step: _Step) -> None:
     is_emergency = (step.order.proposed or {}).get("kind") == OrderKind.EMERGENCY
     if step.order.now.get("state") == OrderState.PROPOSED and not is_emergency:
         step.wrong("nobody had approved the order")
-    step.begin()
+    step.enter_force()
 
 
 def _end(step: _Step) -> None:
@@ -208,7 +208,7 @@ def _notice(step: _Step) -> None:
 
 def _resume(step: _Step) -> None:
     step.revise()
-    step.begin()
+    step.enter_force()
 
 
 def _propose_end(step: _Step) -> None:

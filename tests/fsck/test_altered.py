@@ -199,7 +199,7 @@ def test_an_act_without_an_event_is_found(place: Service) -> None:
 def test_what_is_wrong_is_counted_and_the_first_of_it_told(place: Service) -> None:
     for number in range(30):
         place.propose(number=f"EX-{number}-MANY")
-    alter(place.database, "orders", "UPDATE orders SET authority = 'Nobody' WHERE number LIKE '%MANY'")
+    alter(place.database, "orders", "UPDATE orders SET authority = 'Nobody' WHERE state = 'proposed'")
 
     check = looked(place)["orders"]
 
