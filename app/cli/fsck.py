@@ -60,7 +60,7 @@ def fsck(
     orders          each order's rows against what its events add up to
     rules, release  what was published against what orders add up to, anew
     file, transfer  what a zone's file holds, and what a server sends
-    serial          what is served and recorded against what was ever shown
+    mark, serial    what is recorded and served against what was ever shown
 
     Exit status 0: nothing is wrong; 1: something is; 2: it could not look. What was not checked is said to be, and
     says nothing either way.

@@ -12,7 +12,6 @@ from app.fsck.report import Check, State, Tick, not_checked
 from app.fsck.server import Asking
 from app.orders import guarding
 from app.publication import zones
-from app.publication.marks import Marks
 from app.settings import Settings
 
 BESIDES = (
@@ -33,8 +32,10 @@ class Wanted:
 
 def run(database: Database, settings: Settings, wanted: Wanted, clock: Clock, bar: Bar) -> Iterator[Check]:
     """Make every check; each is given as soon as it is made. The first ones are of one view of the database."""
+    marked = serials.marked(database, settings)
     with database.read() as session:
         yield from _of_tables(session, settings, wanted, bar)
+        yield serials.check_journal(session, marked.journal)
     with database.read() as session:
         published, count = zones.active(session), rules.names_published(session)
     served: dict[str, int] = {}
@@ -48,7 +49,7 @@ def run(database: Database, settings: Settings, wanted: Wanted, clock: Clock, ba
             yield server.check(database, settings, zone, wanted.asking, clock, served, tick)
     with database.read() as session:
         for zone in published:
-            yield serials.check(session, Marks(settings.data_dir / "marks", "transfer"), zone, served)
+            yield serials.check(session, marked, zone, served)
     yield not_checked("besides", BESIDES)
 
 

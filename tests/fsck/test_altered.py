@@ -1,6 +1,7 @@
 """What somebody alters past the service, by a database client or in a file: found, named, and told what to do."""
 
 import json
+import shutil
 
 import pytest
 from sqlalchemy import select
@@ -175,14 +176,18 @@ def test_an_event_forged_with_the_row_it_is_about_is_found_by_the_tree(place: Se
     assert set(wrong(place)) == {"tree"}
 
 
-def test_a_journal_written_anew_is_found_by_a_checkpoint_that_somebody_kept_and_by_nothing_else(place: Service) -> None:
+def test_a_journal_written_anew_is_found_by_a_checkpoint_that_somebody_kept_and_by_the_marks_of_this_host_alone(
+    place: Service,
+) -> None:
     with place.database.read() as session:
         kept = signing.checkpoint(session, signing.needed(session, place.settings.log_key_path))
     assert wrong(place, checkpoint=kept) == {}
     forged(place, with_the_tree=True)
 
+    assert set(wrong(place)) == {"mark"}
+    shutil.rmtree(place.settings.data_dir / "marks")  # they lie on the same host, for whoever holds that
     assert wrong(place) == {}
-    assert looked(place)["checkpoint"].state == "not_checked"
+    assert {looked(place)[name].state for name in ("checkpoint", "mark")} == {"not_checked"}
     (found,) = wrong(place, checkpoint=kept)["checkpoint"]
     assert found.endswith("are not those that were signed")
 

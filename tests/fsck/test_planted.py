@@ -20,7 +20,7 @@ FOUND = {
     "a-guard-in-the-api-alone": ("rules", "co.id: may never be blocked"),
     "children-that-do-not-come-back": ("rules", "child.parent.example: published is nothing, decided a block"),
     "a-rule-that-is-not-sent": ("transfer block.rpz", "is missing"),
-    "a-leaf-without-its-tree": ("tree", "its stored hash is missing"),
+    "a-tree-over-something-else": ("tree", "its stored hash is another"),
     "a-serial-that-goes-back": ("serial block.rpz", "and one before it"),
 }
 """The check that finds each, and words of it."""

@@ -79,9 +79,9 @@ def a_rule_that_is_not_sent() -> None:
     replace(version, "render", careless)
 
 
-def a_leaf_without_its_tree() -> None:
-    """Events are hashed, and the tree over them is not kept up."""
-    replace(tree, "grow", lambda _: lambda *_: None)
+def a_tree_over_something_else() -> None:
+    """Events are hashed, and the tree is built over other hashes than theirs."""
+    replace(tree, "grow", lambda grow: lambda session, size, _leaf: grow(session, size, bytes(32)))
 
 
 def a_serial_that_goes_back() -> None:
@@ -102,6 +102,6 @@ PLANTS: Mapping[str, Callable[[], None]] = {
     "a-guard-in-the-api-alone": a_guard_in_the_api_alone,
     "children-that-do-not-come-back": children_that_do_not_come_back,
     "a-rule-that-is-not-sent": a_rule_that_is_not_sent,
-    "a-leaf-without-its-tree": a_leaf_without_its_tree,
+    "a-tree-over-something-else": a_tree_over_something_else,
     "a-serial-that-goes-back": a_serial_that_goes_back,
 }
