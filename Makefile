@@ -26,6 +26,8 @@ ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py 
 	tests/orders/test_evidence.py::test_the_seal_holds_against_direct_sql \
 	tests/publication/test_lease.py tests/publication/test_loop.py tests/publication/test_publishers.py \
 	tests/publication/test_histories.py tests/publication/test_restored.py tests/publication/test_follower.py \
+	tests/backup/test_restore.py tests/disk/test_safety.py \
+	tests/backup/test_backup.py::test_a_backup_taken_while_others_write_is_of_one_moment \
 	tests/publication/test_cost.py tests/journal/test_tree.py tests/audit/test_signing.py \
 	tests/test_unwritable_journal.py tests/fsck/test_altered.py
 

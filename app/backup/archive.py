@@ -19,6 +19,9 @@ from app.publication.marks import sync_folder
 
 MANIFEST = "manifest.json"
 COPY = "database"
+DRAFT = "draft"
+PARTIAL = ".partial"
+OURS = {COPY, f"{COPY}-journal", f"{COPY}-wal", f"{COPY}-shm", DRAFT}
 PIECE = 1024 * 1024
 DEFLATE_LEVEL = 1
 """Pages of a database shrink to a third even so, and faster than most disks write."""
@@ -33,23 +36,33 @@ LONGEST_MANIFEST = 16 * PIECE
 def workplace(path: Path) -> Iterator[Path]:
     """A folder beside a file that is to be made, for its owner alone; nothing is left of it.
 
-    What a killed one left is swept away by the next. Raises Refused where another one is at work.
+    What killed ones left there is swept away first. Raises Refused where another one is at work on the same file.
     """
-    folder = path.with_name(f".{path.name}.partial")
+    for left in path.parent.glob(f".*{PARTIAL}"):
+        if {each.name for each in left.iterdir()} <= OURS and (lock := _locked(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+    folder = path.with_name(f".{path.name}{PARTIAL}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = _locked(folder)
+    if descriptor is None:
+        raise Refused(f"{path}: another command is at work on it")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Refused(f"{path}: another command is at work on it") from error
-    try:
-        for left in folder.iterdir():
-            left.unlink()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """A folder for this process alone, until what is given is closed; None where another has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def write(draft: Path, manifest: Manifest, copy: Path, progress: Progress) -> Manifest:

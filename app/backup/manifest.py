@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from app import schema
 from app.errors import Refused
-from app.journal import signing, tree
-from app.publication import zones
+from app.journal import tree
+from app.journal.models import LogKey
+from app.publication.models import Zone, ZoneSerial
 
 FORMAT = 1
 
@@ -57,22 +58,29 @@ class Manifest:
 
 def describe(session: Session, made_at: str, checkpoint: str | None = None) -> Manifest:
     """What a database holds; `sha256` and `octets` are those of its copy, and not known here."""
-    size, key = tree.size(session), signing.newest(session)
+    size = tree.size(session)
     return Manifest(
         format=FORMAT,
         made_at=made_at,
         program=version("pulih"),
         database=session.connection().dialect.name,
         schema=schema.version(session.connection()) or "",
-        log=None if key is None else key.name,
+        log=session.scalar(select(LogKey.name).order_by(LogKey.seq.desc()).limit(1)),
         size=size,
         root=tree.root(session, size).hex(),
         checkpoint=checkpoint,
-        serials={zone.name: zones.last_serial(session, zone) for zone in zones.active(session)},
+        serials=_serials(session),
         rows=count_rows(session),
         sha256="",
         octets=0,
     )
+
+
+def _serials(session: Session) -> dict[str, int]:
+    """The last serial of each zone, read so that tables of an older version will do as well."""
+    query = select(Zone.name, func.coalesce(func.max(ZoneSerial.serial), 0)).outerjoin(ZoneSerial)
+    query = query.where(Zone.retired_at.is_(None)).group_by(Zone.name).order_by(Zone.name)
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def count_rows(session: Session) -> dict[str, int]:

@@ -53,7 +53,7 @@ def take(settings: Settings, path: Path, clock: Clock, begin: Begin) -> Manifest
     if path.exists():
         raise Refused(f"{path} is there already: a backup takes the place of nothing")
     with archive.workplace(path) as folder:
-        copy, draft = folder / archive.COPY, folder / "draft"
+        copy, draft = folder / archive.COPY, folder / archive.DRAFT
         manifest = place_of(settings, clock).copy(copy, begin("copying"))
         manifest = archive.write(draft, manifest, copy, begin("packing"))
         copy.unlink()

@@ -30,7 +30,8 @@ def backup(words: tuple[str, ...]) -> None:
     """Write the whole database into FILE while the service runs, or (verify) check such a file.
 
     It says OK when the file was read again: every page, what refers to what, and the journal's root from the text of
-    its events. FILE appears when all of that was right, and takes the place of nothing.
+    its events. FILE appears when all of that was right, and takes the place of nothing. Meanwhile the folder of FILE
+    needs room for the database as well.
     """
     with _steps() as begin:
         match words:
@@ -44,10 +45,10 @@ def backup(words: tuple[str, ...]) -> None:
 
 
 @click.command(
-    epilog="\b\nThe service must be stopped; `pulih serve` afterwards, and every secondary\n"
-    "follows by itself. --record is for a database that was put back by hand: run\n"
-    "it before the service, or two approvers release what the publisher found\n"
-    "(pulih guard stops)."
+    epilog="\b\nRun it under the service's account, where the publisher runs, with the service\n"
+    "stopped everywhere; start it afterwards, and every secondary follows by itself.\n"
+    "--record is for a database that was put back by hand: run it before the start, or\n"
+    "two approvers release what the publisher found (pulih guard stops)."
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=False)
 @click.option("--reason", required=True, help="Why; one line, kept in the record for ever.")

@@ -94,12 +94,15 @@ def test_one_that_fails_leaves_nothing(world: World, tmp_path: Path, monkeypatch
 
 def test_what_a_killed_one_left_is_swept_by_the_next_and_never_has_the_name(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
-    (folder / ".a.backup.partial").mkdir(parents=True)
-    (folder / ".a.backup.partial" / "draft").write_bytes(b"half")
+    for name in ("a", "of-yesterday"):
+        (folder / f".{name}.backup.partial").mkdir(parents=True)
+        (folder / f".{name}.backup.partial" / "draft").write_bytes(b"half")
+    (folder / ".of-somebody-else.partial").mkdir()
+    (folder / ".of-somebody-else.partial" / "file").write_bytes(b"kept")
 
     backed_up(world, folder / "a.backup")
 
-    assert names_in(folder) == ["a.backup"]
+    assert names_in(folder) == [".of-somebody-else.partial", "a.backup"]
 
 
 def test_two_at_once_for_one_name_are_one(world: World, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """A restore: all as it was, the gap recorded and written down, the database before kept, serials above those shown."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+import migrations
 from app import migrate, schema
 from app.auth import tokens
 from app.backup import restore as restoring
@@ -25,6 +27,17 @@ from tests.publication.test_restored import snapshot
 from tests.publication.test_zones import change, serials
 from tests.publication.worlds import World
 from tests.service import HOST, ZONE
+
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+
+
+def upgrade() -> None:
+    op.add_column("publisher_lease", sa.Column("note", sa.Text))
+"""
 
 needs_a_file = pytest.mark.skipif(databases.KIND != "sqlite", reason="about a database that is a file")
 
@@ -241,13 +254,18 @@ def test_a_crash_after_the_swap_is_no_gap_that_nobody_recorded(
     restored.database.close()
 
 
-@needs_a_file
 def test_an_older_backup_is_brought_to_this_program(
-    world: World, backup: Backup, monkeypatch: pytest.MonkeyPatch
+    world: World, backup: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upgraded: list[str] = []
+    newer = shutil.copytree(Path(migrations.__file__).parent, tmp_path / "newer")
+    (newer / "versions" / "0002_notes.py").write_text(MIGRATION)
+    monkeypatch.setattr(migrations, "__file__", str(newer / "__init__.py"))
     monkeypatch.setattr(schema, "NEWEST", "0002")
-    monkeypatch.setattr(migrate, "upgrade", lambda database: upgraded.append(str(database.engine.url)))
+
     put_back(world, backup.path)
 
-    assert [url.endswith("pulih.db.restoring") for url in upgraded] == [True]
+    database = Database(world.settings.database)
+    schema.check(database)
+    databases.run(database, "UPDATE publisher_lease SET note = 'here'")
+    assert len(events(database, "log.restored")) == 1
+    database.close()

@@ -84,3 +84,5 @@ def test_tables_of_an_older_program_are_refused_until_they_are_upgraded(database
 
     with pytest.raises(SettingInvalid, match="version 0000, this program needs 0001: run `pulih upgrade`"):
         schema.check(database)
+    with pytest.raises(SettingInvalid, match=r"cannot be brought to this version: .* '0000'"):
+        migrate.upgrade(database)  # no migration begins there

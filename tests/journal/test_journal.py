@@ -299,7 +299,7 @@ def test_a_commit_that_fails_is_never_answered_as_a_success(service: Service) ->
     response = service.post(f"orders/{order['id']}/approve", {"reason": "x"}, by="approver-1")
     remove(service.database.engine, "commit", fail)
 
-    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert (response.status_code, response.json()["code"]) == (503, "not_writable")
     assert service.rows() == before
     assert service.read(f"orders/{order['id']}") == order
 

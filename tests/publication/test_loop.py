@@ -110,12 +110,15 @@ def test_a_database_that_fails_is_tried_again(live: Service, caplog: pytest.LogC
     an_active(live, "a.example")
     wait_until(lambda: "it will be tried again" in caplog.text, 10, lambda: "nothing was logged")
     assert len(releases(live)) == 1
+    ill = live.get("/readyz", by=None)
+    assert (ill.status_code, ill.text[:20]) == (503, "the publisher fails:")
 
     databases.allow(live.database, "releases")
 
     assert wait_for(live, 1) < 3
     live.block("b.example", review_due_at=text_of(utc_now() + dt.timedelta(days=100)))
     wait_for(live, 2)
+    assert live.get("/readyz", by=None).text == "ok\n"
 
 
 def test_a_mark_that_cannot_be_written_does_not_end_the_publisher(
