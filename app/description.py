@@ -13,6 +13,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 
 from app.auth.access import Allow, declarations
 from app.deps import get_expected_version, get_page, get_place, get_session
+from app.described_answers import ANSWERS, page_of
 from app.journal.actor import Role
 from app.problems import PROBLEMS
 
@@ -35,14 +36,6 @@ FAULT: Json = {
     },
     "additionalProperties": False,
 }
-PAGE: Json = {
-    "type": "object",
-    "required": ["items", "next"],
-    "properties": {
-        "items": {"type": "array", "items": {"type": "object"}, "maxItems": 500},
-        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-    },
-}
 
 
 class Described(FastAPI):
@@ -62,8 +55,12 @@ def _completed(app: FastAPI, described: Json) -> Json:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["responses"] = {f"Problem{status}": _problem(status) for status in sorted(_statuses())}
-    for operation, dependant in _operations(app, described):
+    for key, operation, dependant in _operations(app, described):
         _complete(operation, dependant)
+        if key in ANSWERS or _asks_for(dependant, get_page) or _asks_for(dependant, get_place):
+            success = next(status for status in operation["responses"] if int(status) < HTTPStatus.MULTIPLE_CHOICES)
+            schema = ANSWERS.get(key, page_of({"type": "object"}))
+            operation["responses"][success]["content"]["application/json"]["schema"] = schema
     return described
 
 
@@ -72,13 +69,13 @@ def declared_routes(app: FastAPI) -> Iterator[RouteContext]:
     return iter_route_contexts(app.routes)
 
 
-def _operations(app: FastAPI, described: Json) -> Iterator[tuple[Json, Dependant]]:
+def _operations(app: FastAPI, described: Json) -> Iterator[tuple[str, Json, Dependant]]:
     for route in declared_routes(app):
         dependant = getattr(route, "dependant", None)
         for method in getattr(route, "methods", None) or ():
             operation = described["paths"].get(route.path, {}).get(method.lower())
             if operation is not None and dependant is not None:
-                yield operation, dependant
+                yield f"{method} {route.path}", operation, dependant
 
 
 def _complete(operation: Json, dependant: Dependant) -> None:
@@ -90,8 +87,6 @@ def _complete(operation: Json, dependant: Dependant) -> None:
         if answers.get(str(status), {}).get("content") and status != HTTPStatus.UNPROCESSABLE_ENTITY:
             continue  # it says itself how it refuses
         answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-    if _asks_for(dependant, get_page) or _asks_for(dependant, get_place):
-        answers["200"]["content"]["application/json"]["schema"] = PAGE
 
 
 def _refusals(operation: Json, dependant: Dependant, *, restricted: bool) -> set[int]:

@@ -48,6 +48,8 @@ class Installation:
             "PULIH_DATABASE_URL": self.database,
             "PULIH_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "PULIH_DNS_LISTEN": f"127.0.0.1:{self.dns_port}",
+            "PULIH_RATE_TOKEN": "0",  # as many requests as a test likes
+            "PULIH_RATE_ADDRESS": "0",
             **self.settings,
         }
 

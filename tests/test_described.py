@@ -175,3 +175,32 @@ def test_every_answer_is_one_that_is_described(service: Service, part: int, reco
     assert {200, 401, 403, 404, 422} <= set(world.statuses)
     counts = {f"answers_{status}": times for status, times in sorted(world.statuses.items())}
     tell(record_property, requests=world.statuses.total(), **counts)
+
+
+def test_what_acts_answer_is_as_it_is_described(service: Service) -> None:
+    """Made-up requests are refused more often than not; these are not."""
+    world = World(service, seeded("acts"))
+    by_label = {operation.label: operation for operation in operations(service)}
+    order, other = service.propose(), service.propose()
+    leaf = condition(service.block("leaf.example"))
+    steps: tuple[tuple[str, Json, str, Json], ...] = (
+        ("POST /api/v1/orders", an_order(), "operator-1", {}),
+        ("POST /api/v1/orders/{uid}/approve", {"reason": "x"}, "approver-1", order),
+        ("POST /api/v1/orders/{uid}/reject", {"reason": "x"}, "approver-1", other),
+        ("POST /api/v1/orders/{uid}/suspend", {"reason": "x", "until": "2026-12-01T00:00:00Z"}, "approver-1", order),
+        ("POST /api/v1/orders/{uid}/resume", {"reason": "x"}, "approver-1", order),
+        ("POST /api/v1/orders/{uid}/plan-lift", {"reason": "x", "ground": "wrong_block"}, "approver-1", order),
+        ("POST /api/v1/orders/{uid}/lift", {"reason": "x", "ground": "wrong_block"}, "approver-1", order),
+        ("POST /api/v1/conditions/{uid}/claim", {"evidence": {"text": "x"}}, "operator-1", leaf),
+        ("POST /api/v1/conditions/{uid}/evidence", {"evidence": {"text": "y"}}, "operator-1", leaf),
+        ("POST /api/v1/conditions/{uid}/verify", {"reason": "x"}, "approver-1", leaf),
+    )
+    for label, body, by, thing in steps:
+        parameters = {"uid": thing["id"]} if thing else {}
+        case = by_label[label].Case(
+            path_parameters=parameters, headers={"If-Match": "*"}, body=body, media_type="application/json"
+        )
+        world.send(case, by)
+
+    assert world.wrong == []
+    assert world.statuses == {201: 1, 200: len(steps) - 1}

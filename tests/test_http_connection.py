@@ -110,16 +110,16 @@ def test_every_prefix_of_a_request_is_nothing(address: tuple[str, int]) -> None:
         assert b"HTTP/1.1 2" not in answers(address, whole[:length], close=True)
 
 
-@pytest.mark.parametrize("ranges", ["bytes=0-10", "bytes=" + ",".join("0-" for _ in range(500)), "bytes=5-1", "x"])
-def test_no_part_of_a_zone_file_is_given(service: Service, ranges: str) -> None:
+def test_no_part_of_a_zone_file_is_given(service: Service) -> None:
     """A thousand overlapping ranges of a large file are much work for little; so there are none."""
     service.block()
     service.publish()
     whole = service.get(f"zones/{ZONE}/export.rpz", by="isp-1")
-    part = service.get(f"zones/{ZONE}/export.rpz", by="isp-1", Range=ranges)
+    for ranges in ("bytes=0-10", "bytes=" + ",".join("0-" for _ in range(500)), "bytes=5-1", "x"):
+        part = service.get(f"zones/{ZONE}/export.rpz", by="isp-1", Range=ranges)
 
-    assert (part.status_code, part.content) == (200, whole.content)
-    assert not {"content-range", "accept-ranges"} & set(part.headers)
+        assert (part.status_code, part.content) == (200, whole.content)
+        assert not {"content-range", "accept-ranges"} & set(part.headers)
 
 
 @pytest.mark.parametrize("depth", [100, 10_000, 1_000_000])

@@ -98,6 +98,10 @@ def description(scene: Scene) -> None:
     assert world.wrong == []
 
 
+def answers(scene: Scene) -> None:
+    test_described.test_what_acts_answer_is_as_it_is_described(scene.service)
+
+
 RIGS: dict[str, Callable[[Scene], None]] = {
     "role-ignored": roles,
     "route-undeclared": declarations,
@@ -111,6 +115,7 @@ RIGS: dict[str, Callable[[Scene], None]] = {
     "token-in-an-error": secrets,
     "version-not-checked": versions,
     "problem-not-as-described": description,
+    "answer-not-as-described": answers,
 }
 
 

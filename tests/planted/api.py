@@ -15,7 +15,8 @@ from app.auth.access import Allow, Public
 from app.deps import get_database
 from app.errors import AppError, Fault, Unauthenticated
 from app.journal.actor import Actor
-from app.orders import decide
+from app.orders import decide, documents
+from app.orders.models import Order
 from tests.planted import replace
 
 Method = Callable[..., Any]
@@ -150,6 +151,18 @@ def problem_not_as_described() -> None:
     replace(problems, "problem", careless)
 
 
+def answer_not_as_described() -> None:
+    """An order is answered without its version."""
+
+    def careless(before: Method) -> Method:
+        def made(session: Session, order: Order) -> dict[str, object]:
+            return {key: value for key, value in before(session, order).items() if key != "version"}
+
+        return made
+
+    replace(documents, "order_document", careless)
+
+
 PLANTS: Mapping[str, Callable[[], None]] = {
     "role-ignored": role_ignored,
     "route-undeclared": route_undeclared,
@@ -163,4 +176,5 @@ PLANTS: Mapping[str, Callable[[], None]] = {
     "token-in-an-error": token_in_an_error,
     "version-not-checked": version_not_checked,
     "problem-not-as-described": problem_not_as_described,
+    "answer-not-as-described": answer_not_as_described,
 }
