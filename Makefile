@@ -26,7 +26,7 @@ ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py 
 	tests/orders/test_evidence.py::test_the_seal_holds_against_direct_sql \
 	tests/publication/test_lease.py tests/publication/test_loop.py tests/publication/test_publishers.py \
 	tests/publication/test_histories.py tests/publication/test_restored.py tests/publication/test_follower.py \
-	tests/publication/test_cost.py tests/journal/test_tree.py tests/audit/test_signing.py
+	tests/publication/test_cost.py tests/journal/test_tree.py tests/audit/test_signing.py tests/answers/test_past_histories.py
 
 test: install-dev ## set everything up, install the servers it tests against, run all tests, and on PostgreSQL what differs there
 	@scripts/test-deps

@@ -4,14 +4,13 @@ import datetime as dt
 
 import pytest
 
-from app.journal.actor import Actor, Role
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
 from app.subscribers.layered import ChangeSubscriber, change
 from app.subscribers.register import AddSubscriber, add, remove
 from app.subscribers.sighting import Sighting, SightingKind
 from tests.answers.test_reach import serial_of, shows
-from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, text_of
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, acting, text_of
 
 MINUTE = dt.timedelta(minutes=1)
 NOT_YET = "what was decided was not published yet"
@@ -35,7 +34,7 @@ def seen(service: Service, sighting: Sighting) -> None:
 def acknowledged(service: Service, serial: int, phase: str = "applied") -> None:
     with service.database.write() as session:
         said = Acknowledge.model_validate({"zone": ZONE, "serial": serial, "phase": phase})
-        acknowledge(session, Actor("isp-one", Role.ISP), said, service.clock())
+        acknowledge(session, acting(session, "isp-one"), said, service.clock())
 
 
 def held(service: Service, at: dt.datetime, name: str = "a.example") -> Json:
