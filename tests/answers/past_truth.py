@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from app.journal.actor import Actor, Role
 from app.publication import zones
 from app.publication.store import rules_of_release
 from app.subscribers.acknowledge import Acknowledge, acknowledge
@@ -16,7 +15,7 @@ from tests.orders import model
 from tests.orders.histories import History
 from tests.policy.lookups import bind, records
 from tests.publication.worlds import World
-from tests.service import ZONE
+from tests.service import ZONE, acting
 
 MINUTE = dt.timedelta(minutes=1)
 LOST = 0.15
@@ -119,7 +118,7 @@ class Server:
     def _acknowledge(self, release: int) -> None:
         body = {"zone": ZONE, "serial": serial_of(self.world, release), "phase": "applied"}
         with self.world.database.write() as session:
-            acknowledge(session, Actor(self.isp, Role.ISP), Acknowledge.model_validate(body), self.world.clock())
+            acknowledge(session, acting(session, self.isp), Acknowledge.model_validate(body), self.world.clock())
 
 
 def serial_of(world: World, release: int) -> int:

@@ -4,13 +4,13 @@ import datetime as dt
 
 import pytest
 
-from app.journal.actor import Actor, Role
 from app.subscribers.acknowledge import Acknowledge, acknowledge
 from app.subscribers.deliveries import record
+from app.subscribers.layered import ChangeSubscriber, change
 from app.subscribers.register import AddSubscriber, add, remove
 from app.subscribers.sighting import Sighting, SightingKind
 from tests.answers.test_reach import serial_of, shows
-from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, text_of
+from tests.service import DAY, HOST, HOUR, NOW, ZONE, Json, Service, acting, text_of
 
 MINUTE = dt.timedelta(minutes=1)
 NOT_YET = "what was decided was not published yet"
@@ -34,7 +34,7 @@ def seen(service: Service, sighting: Sighting) -> None:
 def acknowledged(service: Service, serial: int, phase: str = "applied") -> None:
     with service.database.write() as session:
         said = Acknowledge.model_validate({"zone": ZONE, "serial": serial, "phase": phase})
-        acknowledge(session, Actor("isp-one", Role.ISP), said, service.clock())
+        acknowledge(session, acting(session, "isp-one"), said, service.clock())
 
 
 def held(service: Service, at: dt.datetime, name: str = "a.example") -> Json:
@@ -291,4 +291,77 @@ def test_a_moment_before_everything_is_said_to_be_one(service: Service) -> None:
     assert answer["words"] == [
         "decided by 2001-01-01 00:00:00 UTC: nothing had been recorded yet",
         "published by 2001-01-01 00:00:00 UTC: nothing yet",
+    ]
+
+
+def layered(service: Service, urgent: int | None, base: int | None) -> None:
+    """What it shows of the two zones that it takes in layers."""
+    for zone, serial in ((f"urgent.{ZONE}", urgent), (f"base.{ZONE}", base)):
+        if serial is not None:
+            shows(service, "isp-one", serial, zone=zone)
+
+
+def serial_in(service: Service, layer: str) -> int:
+    serial_of(service)
+    found: int = service.read(f"zones/{layer}.{ZONE}")["serial"]
+    return found
+
+
+def test_in_layers_what_lies_in_front_answers(service: Service) -> None:
+    """The base has the block for ever; its lift lies in front of it."""
+    with service.database.write() as session:
+        change(session, HOST, ChangeSubscriber("isp-one", layers=True), service.clock())
+    order = service.block("a.example")
+    service.block("b.example")
+    urgent, base = serial_in(service, "urgent"), serial_in(service, "base")
+    layered(service, urgent, base)
+    service.clock.forward(HOUR)
+    service.lift(order)
+    service.block("c.example")
+    lifted = serial_in(service, "urgent")
+    assert serial_in(service, "base") == base
+    service.clock.forward(HOUR)
+    layered(service, lifted, base)
+    service.clock.forward(HOUR)
+    layered(service, lifted, base)
+    service.clock.forward(HOUR)
+
+    [zone] = held(service, NOW + 2.5 * HOUR)["zones"]
+    assert (zone["zone"], zone["layered"]) == (ZONE, True)
+    assert [each["zone"] for each in zone["servers"][0]["held"]] == [f"urgent.{ZONE}", f"base.{ZONE}"]
+    assert [held(service, NOW + 0.5 * HOUR, name)["answer"] for name in ("a.example", "b.example", "c.example")] == [
+        "yes",
+        "yes",
+        "no",
+    ]
+    assert [held(service, NOW + 1.5 * HOUR, name)["answer"] for name in ("a.example", "b.example", "c.example")] == [
+        "not_known",
+        "yes",
+        "not_known",
+    ]
+    assert [held(service, NOW + 2.5 * HOUR, name)["answer"] for name in ("a.example", "b.example", "c.example")] == [
+        "no",
+        "yes",
+        "yes",
+    ]
+
+
+def test_of_one_layer_alone_only_what_it_says_itself_is_known(service: Service) -> None:
+    """Nobody knows which base it had behind, or whether any: a name that lies in the base may be open there."""
+    with service.database.write() as session:
+        change(session, HOST, ChangeSubscriber("isp-one", layers=True), service.clock())
+    order = service.block("a.example")
+    service.block("b.example")
+    serial_in(service, "base")
+    service.clock.forward(HOUR)
+    service.lift(order)
+    service.block("c.example")
+    layered(service, serial_in(service, "urgent"), None)
+    service.clock.forward(HOUR)
+    layered(service, serial_in(service, "urgent"), None)
+
+    assert [held(service, NOW + 1.5 * HOUR, name)["answer"] for name in ("a.example", "b.example", "c.example")] == [
+        "no",
+        "not_known",
+        "yes",
     ]

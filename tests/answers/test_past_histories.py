@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.long, pytest.mark.database]
 
 SIDE_BY_SIDE, ROUNDS = 10, 12
 PAIRS, MOMENTS = 8, 6
-ISP_ROUNDS, ASKED = 30, 120
+ISP_ROUNDS, ASKED = 18, 80
 
 
 @pytest.fixture

@@ -97,12 +97,10 @@ def rig(world: World) -> None:
         assert [[one.order.id for one in each] for each in (changed.before, changed.after)] == [[first.id], [second.id]]
 
 
-def test_a_life_is_told_as_it_was(lived: World) -> None:
-    rig(lived)
-
-
-@pytest.mark.parametrize("plant", PLANTS)
-def test_a_planted_bug_is_caught(lived: World, plant: str) -> None:
-    with planted(plant), pytest.raises((AssertionError, LookupError)):
+@pytest.mark.parametrize("plant", [tuple(PLANTS)], ids=["all"])
+def test_each_planted_bug_is_caught(lived: World, plant: tuple[str, ...]) -> None:
+    """On one life, which the rig only asks about: with none of them it finds nothing."""
+    for name in plant:
         rig(lived)
-    rig(lived)
+        with planted(name), pytest.raises((AssertionError, LookupError)):
+            rig(lived)

@@ -17,7 +17,7 @@ from tests.audit.journals import checkpoint, contents, exported, fill, packed, s
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.service import HOUR, NOW, Json, Service, environment_of, targets, text_of
 
-PROOFS = 60
+PROOFS = 20
 
 
 def taken(service: Service, path: Path, query: str = "") -> Json:

@@ -107,3 +107,18 @@ def test_the_command_line_says_it_as_well(lifted: Service) -> None:
     assert (
         "said partial at 2017-08-10 08:00 UTC, 5 names left, this one too, due 2017-08-11 03:46 UTC, OVERDUE" in output
     )
+
+
+def test_of_a_replayed_case_an_isp_is_known_by_what_it_said(lifted: Service) -> None:
+    """Nothing was published here in 2017: it blocked as it had said, and of others nothing is known."""
+    answers = {
+        (isp, at): lifted.read(f"names/t.me?isp=isp-illustrative-{isp}&at=2017-08-{at}Z")["isp"]["held"]["answer"]
+        for isp in ("one", "two")
+        for at in ("09T00:00:00", "10T12:00:00")
+    }
+    assert answers == {
+        ("one", "09T00:00:00"): "yes",
+        ("one", "10T12:00:00"): "no",
+        ("two", "09T00:00:00"): "yes",
+        ("two", "10T12:00:00"): "yes",
+    }
