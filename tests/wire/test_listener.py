@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from ipaddress import ip_address
 from itertools import islice
 from struct import pack
 
@@ -237,7 +236,7 @@ async def _sent_by_rounds(feed: MadeFeed, asked: bytes) -> list[int]:
         served.settimeout(0)
         client.sendall(pack("!H", len(asked)) + asked)
         streams = Streams(feed, KnownAddresses(), Limits(), system_clock)
-        streams.enter(served, ip_address(KEYLESS))
+        streams.enter(served, KEYLESS)
         sent.append(served.octets)
         while not feed.sightings:
             await asyncio.sleep(0)
