@@ -7,7 +7,6 @@ what is here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
 from struct import pack
@@ -29,8 +28,7 @@ MOST_REMEMBERED = 16
 MOST_OCTETS_REMEMBERED = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A query whose question is the zone's name, class IN.
 
     `question` is as sent and holds no pointer. `serial` is what an IXFR client has. `room` is how many octets
@@ -118,10 +116,14 @@ def _zone_messages(ask: Ask, version: ZoneVersion) -> Iterator[bytes]:
 def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
     """Choose between the one SOA, the difference and the full zone, from counts alone (RFC 1995 section 4).
 
-    A client with an equal or newer serial gets the one SOA: a server that lags never sends an older zone.
+    A client with an equal or newer serial gets the one SOA: a server that lags never sends an older zone. A difference
+    that was chosen before is chosen again.
     """
     if ask.serial is None:
         return _formerr(ask)
+    known = version.memo.get(ask.serial)
+    if known is not None and ask.room is None:
+        return Reply(NOERROR, "difference", version.serial, _messages(ask, known))
     if compare(ask.serial, version.serial) in {0, 1}:
         return _single(ask, version, "current")
     deltas = _since(version, ask.serial)
@@ -131,11 +133,11 @@ def _incremental(ask: Ask, version: ZoneVersion) -> Reply:
     if ask.room is not None and not _fits(ask, version, deltas):
         return _single(ask, version, "too_big")
     messages = _difference_messages(ask, version, ask.serial, deltas)
-    return Reply(NOERROR, "difference", version.serial, messages, _effort(version, ask.serial, deltas, rows))
+    return Reply(NOERROR, "difference", version.serial, messages, _effort(deltas, rows))
 
 
-def _effort(version: ZoneVersion, serial: int, deltas: tuple[Delta, ...], rows: int) -> Effort:
-    if serial in version.memo or (deltas and rows <= QUICKLY_RENDERED):
+def _effort(deltas: tuple[Delta, ...], rows: int) -> Effort:
+    if deltas and rows <= QUICKLY_RENDERED:
         return Effort.AT_ONCE
     return Effort.WRITTEN if not deltas and rows > MOST_CHANGES else Effort.RENDERED
 
@@ -164,7 +166,11 @@ def _difference_messages(ask: Ask, version: ZoneVersion, serial: int, deltas: tu
     bodies = _difference(version, serial, deltas)
     if bodies is None:
         yield from _zone_messages(ask, version)
-        return
+    else:
+        yield from _messages(ask, bodies)
+
+
+def _messages(ask: Ask, bodies: Iterable[Body]) -> Iterator[bytes]:
     for body in bodies:
         yield head(ask, body.records) + body.octets
 

@@ -10,7 +10,6 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from struct import pack
@@ -56,13 +55,6 @@ class Answer:
         self.began = began
         self.sent = 0
 
-    def next(self, feed: Feed) -> bytes | None:
-        """Give the next octets; raises ConnectionAbortedError once the key they are signed with is revoked."""
-        key = self.exchange.key
-        if self.sent and key is not None and key not in feed.directory.keys:
-            raise ConnectionAbortedError("the key was revoked")
-        return next(self.batches, None)
-
     def report(self, feed: Feed, now: float, *, whole: bool) -> None:
         """Note down what became of it."""
         seen = self.exchange.sighting()
@@ -97,7 +89,9 @@ class Conversation:
         "seat",
     )
 
-    def __init__(self, sock: socket.socket, seat: Seat, hall: Hall, over: Callable[["Conversation"], object]) -> None:
+    def __init__(
+        self, sock: socket.socket, seat: Seat, hall: Hall, over: Callable[["Conversation"], object], now: float
+    ) -> None:
         self.seat = seat
         self._sock = sock
         self._hall = hall
@@ -110,8 +104,8 @@ class Conversation:
         self._answer: Answer | None = None
         self._unsent = NOTHING
         self._moved = 0
-        self._began = self._loop.time()
-        self.deadline = self._began + self._idle
+        self._began = now
+        self.deadline = now + self._idle
 
     def start(self) -> None:
         """Look for a query: it often is there as soon as its connection."""
@@ -124,7 +118,7 @@ class Conversation:
 
     def end(self) -> None:
         """Break the connection off, whatever is under way; nothing happens where it is over."""
-        if self._is_over:
+        if self._sock.fileno() < 0:
             return
         if self._unsent:
             self._loop.remove_writer(self._sock.fileno())
@@ -132,10 +126,6 @@ class Conversation:
         drop(self._sock)
         if self._answer is not None:
             self._answer.report(self._hall.feed, self._loop.time(), whole=False)
-
-    @property
-    def _is_over(self) -> bool:
-        return self._sock.fileno() < 0
 
     def _close(self) -> None:
         """End with nothing under way: whatever was answered has gone."""
@@ -149,7 +139,7 @@ class Conversation:
 
     def _run(self, step: Callable[[], None]) -> None:
         """Take a step: the outermost edge of a connection, whose faults end it alone."""
-        if self._is_over:
+        if self._sock.fileno() < 0:
             return
         try:
             step()
@@ -186,27 +176,29 @@ class Conversation:
         if not piece:
             self._close()
             return
-        if not self._received:
-            self.deadline = self._until_message_is_in()
+        begins = not self._received
         self._received += piece
-        self._look()
+        self._look(begins=begins)
 
-    def _until_message_is_in(self) -> float:
-        return self._loop.time() + min(self._hall.limits.message, self._idle)
+    def _look(self, *, begins: bool) -> None:
+        """Answer the next query, if all of it is there; what is longer than any query ends the connection.
 
-    def _look(self) -> None:
-        """Answer the next query, if all of it is there; what is longer than any query ends the connection."""
+        `begins`: what is there of it came just now, and the rest must follow soon.
+        """
         size = int.from_bytes(self._received[:PREFIX], "big")
         if size > LONGEST_TCP:
             self._close()
         elif len(self._received) >= PREFIX + size:
             self._in_turn(self._respond)
         else:
+            if begins:
+                self.deadline = self._loop.time() + min(self._hall.limits.message, self._idle)
             self._listen(wanted=True)
 
     def _respond(self) -> None:
-        past = PREFIX + int.from_bytes(self._received[:PREFIX], "big")
-        query, self._received = self._received[PREFIX:past], self._received[past:]
+        received = self._received
+        past = PREFIX + int.from_bytes(received[:PREFIX], "big")
+        query, self._received = received[PREFIX:past], received[past:]
         self._moved += len(query)
         hall = self._hall
         exchange = respond(query, self._peer, hall.feed, hall.known, hall.clock)
@@ -233,9 +225,13 @@ class Conversation:
         self._in_turn(self._send)
 
     def _send(self) -> None:
-        """Send as much as there are turns for, and as the system takes."""
-        assert self._answer is not None
-        batch = self._answer.next(self._hall.feed)
+        """Send as much as there are turns for, and as the system takes; nothing more once the key is revoked."""
+        answer = self._answer
+        assert answer is not None
+        key = answer.exchange.key
+        if answer.sent and key is not None and key not in self._hall.feed.directory.keys:
+            raise ConnectionAbortedError("the key was revoked")
+        batch = next(answer.batches, None)
         if batch is None:
             self._answered()
         elif self._put(memoryview(batch)):
@@ -255,12 +251,13 @@ class Conversation:
         Only a whole batch counts as getting on: who reads octet by octet would hold a connection for ever.
         """
         assert self._answer is not None
-        self._unsent = octets
-        with suppress(BlockingIOError):
+        try:
             sent = self._sock.send(octets)
-            self._answer.sent += sent
+        except BlockingIOError:
+            sent = 0
+        self._answer.sent += sent
+        if sent < len(octets):
             self._unsent = octets[sent:]
-        if self._unsent:
             return False
         self._unsent = NOTHING
         self._got_on()
@@ -281,8 +278,8 @@ class Conversation:
     def _go_on(self) -> None:
         """Look for the next query; what came of it already must be followed by the rest soon."""
         self._keep_pace()
-        self.deadline = self._until_message_is_in() if self._received else self._loop.time() + self._idle
-        self._look()
+        self.deadline = self._loop.time() + self._idle
+        self._look(begins=bool(self._received))
 
     def _keep_pace(self) -> None:
         """A stranger's connection that is old enough must have moved enough; else raises ConnectionAbortedError."""

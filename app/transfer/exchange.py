@@ -3,18 +3,18 @@
 No sockets here. Whatever is sent in, the answer is bounded work and never an exception.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from struct import pack
 from typing import NamedTuple
 
-from app.subscribers.directory import Address, KnownKey
+from app.subscribers.directory import Directory, KnownKey
 from app.subscribers.sighting import DONE, Sighting, SightingKind
-from app.transfer import access, edns, tsig
+from app.transfer import access, edns, form, tsig
 from app.transfer.edns import Ede
 from app.transfer.feed import Clock, Feed
-from app.transfer.precheck import FORMERR, LONGEST_TCP, LONGEST_UDP, NOTIFY, UnusableError, bare, precheck
-from app.transfer.request import CLASS_IN, MalformedError, Request, Tsig, parse
+from app.transfer.precheck import FORMERR, LONGEST_UDP, NOTIFY, RD, UnusableError, bare
+from app.transfer.request import CLASS_IN, MalformedError, Request, Tsig
 from resolver_policy import xfr
 from resolver_policy.version import ZoneVersion
 from resolver_policy.wire import TYPE_SOA
@@ -22,13 +22,14 @@ from resolver_policy.xfr import Effort
 
 REFUSED, NOTAUTH = 5, 9
 TC, OPCODE = 0x0200, 0xF << 11
+TRANSFERS = frozenset({xfr.TYPE_AXFR, xfr.TYPE_IXFR})
 KINDS = {TYPE_SOA: SightingKind.SOA, xfr.TYPE_AXFR: SightingKind.AXFR, xfr.TYPE_IXFR: SightingKind.IXFR}
 
 
 class Peer(NamedTuple):
     """Who sent a message and how; `idle` is how many seconds its connection may rest."""
 
-    address: Address
+    address: str
     tcp: bool
     idle: float = 0
 
@@ -52,42 +53,54 @@ class Exchange(NamedTuple):
 
 def respond(data: bytes, peer: Peer, feed: Feed, known: access.KnownAddresses, clock: Clock) -> Exchange | None:
     """Answer one message, or None where silence is the answer."""
+    directory = feed.directory
+    neighbour = known.neighbour(directory, peer.address)
     try:
-        header = precheck(data, LONGEST_TCP if peer.tcp else LONGEST_UDP)
+        request = neighbour.forms.read(data) if peer.tcp else form.read(data, LONGEST_UDP)
     except UnusableError as exc:
         return None if exc.answer is None else Exchange(iter((exc.answer,)))
     try:
-        return _Query(parse(data, header), peer, feed, known, clock).answered(data)
+        return _Query(request, peer, feed.zones, directory, neighbour.names, clock).answered()
     except MalformedError:
-        return Exchange(iter((bare(header, FORMERR),)))
+        return Exchange(iter((bare(request.id, request.flags, FORMERR),)))
 
 
 class _Query:
-    """One query on its way to an answer."""
+    """One query on its way to an answer; `names` are of the subscribers that its address belongs to."""
 
-    def __init__(self, request: Request, peer: Peer, feed: Feed, known: access.KnownAddresses, clock: Clock) -> None:
+    __slots__ = ("caller", "clock", "directory", "names", "now", "peer", "request", "signer", "zones")
+
+    def __init__(
+        self,
+        request: Request,
+        peer: Peer,
+        zones: Mapping[str, ZoneVersion],
+        directory: Directory,
+        names: tuple[str, ...],
+        clock: Clock,
+    ) -> None:
         self.request = request
         self.peer = peer
-        self.zones = feed.zones
-        self.directory = feed.directory
-        self.neighbours = known.names(self.directory, peer.address)
+        self.zones = zones
+        self.directory = directory
+        self.names = names
         self.clock = clock
         self.now = clock()
         self.signer: tsig.Signer | None = None
         self.caller = access.Caller(peer.address, None, None)
 
-    def answered(self, data: bytes) -> Exchange:
+    def answered(self) -> Exchange:
         """Go through every check, in the order of RFC 8945 section 5.2 and RFC 6891 section 6.1.3."""
-        key = None
-        if self.request.tsig is not None:
+        request, key = self.request, None
+        if request.tsig is not None:
             try:
-                key = tsig.verify(data, self.request.tsig, self.directory.keys, self.now)
+                key = tsig.verify(request.tsig, self.directory.keys, self.now)
             except tsig.TsigError as exc:
-                return self._badly_signed(self.request.tsig, exc)
-            self.signer = tsig.Signer(key, self.request.tsig.mac)
-        if key is not None or self.neighbours:
+                return self._badly_signed(request.tsig, exc)
+            self.signer = tsig.Signer(key, request.tsig.mac)
+        if key is not None or self.names:
             self.caller = access.identify(self.directory, self.peer.address, key)
-        if edns.is_unknown_version(self.request.edns):
+        if request.edns is not None and edns.is_unknown_version(request.edns):
             message = xfr.head(self._ask(), flags=0)
             return Exchange(iter((self._finished(message, extended_rcode=edns.BADVERS),)))
         return self._of_zone(key)
@@ -95,19 +108,15 @@ class _Query:
     def _of_zone(self, key: KnownKey | None) -> Exchange:
         request = self.request
         version = self.zones.get(request.name) if request.qclass == CLASS_IN else None
-        if request.header.opcode == NOTIFY:
+        if request.flags & OPCODE == NOTIFY << 11:
             return self._refused(Ede(edns.NOT_SUPPORTED, "zone: this server is its primary"))
         if version is None:
             return self._refused(self._no_zone())
-        refuse = access.refuse_transfer if self._is_transfer else access.refuse_soa
-        refusal = refuse(self.caller, known_address=bool(self.neighbours))
+        refuse = access.refuse_transfer if request.qtype in TRANSFERS else access.refuse_soa
+        refusal = refuse(self.caller, self.names)
         if refusal is not None:
             return self._refused(refusal)
         return self._from(version, key)
-
-    @property
-    def _is_transfer(self) -> bool:
-        return self.request.qtype in {xfr.TYPE_AXFR, xfr.TYPE_IXFR}
 
     def _no_zone(self) -> Ede:
         """Single rules are not answered: whoever wants them takes the zone, and resolvers never ask."""
@@ -118,13 +127,10 @@ class _Query:
 
     def _from(self, version: ZoneVersion, key: KnownKey | None) -> Exchange:
         reply = xfr.answer(self._ask(), version)
-        messages = self._stream(reply.messages, self._options(version))
-        return Exchange(
-            messages,
-            partial(self._answer_seen, reply, version),
-            key.name if key else None,
-            effort=reply.effort,
-        )
+        options = b"" if self.request.edns is None else self._options(version)
+        messages = self._stream(reply.messages, options)
+        seen = partial(self._answer_seen, reply, version)
+        return Exchange(messages, seen, None if key is None else key.name, reply.effort)
 
     def _answer_seen(self, reply: xfr.Reply, version: ZoneVersion) -> Sighting | None:
         """Say what the client has after a transfer; one that was told to ask over TCP has nothing new."""
@@ -160,12 +166,12 @@ class _Query:
         if not self.peer.tcp:
             room = edns.udp_size(request.edns) - self._overhead()
         return xfr.Ask(
-            request.header.id,
+            request.id,
             request.question,
             request.qtype,
             request.serial,
             room,
-            request.recursion_desired,
+            bool(request.flags & RD),
         )
 
     def _overhead(self) -> int:
@@ -174,8 +180,9 @@ class _Query:
         return added + (0 if self.signer is None else self.signer.length)
 
     def _finished(self, message: bytes, options: bytes = b"", *, extended_rcode: int = 0) -> bytes:
-        message = self._with_opt(message, options, extended_rcode)
-        if self._is_too_long(message):
+        if self.request.edns is not None:
+            message = self._with_opt(message, options, extended_rcode)
+        if not self.peer.tcp and self._is_too_long(message):
             flags = pack("!H", int.from_bytes(message[2:4], "big") | TC)
             empty = message[:2] + flags + pack("!4H", 1, 0, 0, 0) + self.request.question
             message = self._with_opt(empty, b"", extended_rcode)
@@ -188,10 +195,10 @@ class _Query:
 
     def _is_too_long(self, message: bytes) -> bool:
         signature = 0 if self.signer is None else self.signer.length
-        return not self.peer.tcp and len(message) + signature > edns.udp_size(self.request.edns)
+        return len(message) + signature > edns.udp_size(self.request.edns)
 
     def _refused(self, ede: Ede) -> Exchange:
-        message = xfr.head(self._ask(), rcode=REFUSED, flags=self.request.header.flags & OPCODE)
+        message = xfr.head(self._ask(), rcode=REFUSED, flags=self.request.flags & OPCODE)
         options = edns.ede_option(ede) + self._keepalive()
         return Exchange(iter((self._finished(message, options),)), partial(self._refusal, ede.text))
 
@@ -213,7 +220,7 @@ class _Query:
     def _sighting(self, kind: SightingKind, outcome: str, asked: int | None, sent: int | None = None) -> Sighting:
         """An unsigned query is noted for whom its address belongs to alone: to see that a key is missing."""
         subscriber = self.caller.subscriber.name if self.caller.subscriber else None
-        if subscriber is None and len(self.neighbours) == 1:
-            subscriber = self.neighbours[0]
-        address, zone = str(self.peer.address), self.request.name
+        if subscriber is None and len(self.names) == 1:
+            subscriber = self.names[0]
+        address, zone = self.peer.address, self.request.name
         return Sighting(self.now, subscriber, address, zone, kind, asked, sent, 0, outcome)

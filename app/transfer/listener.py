@@ -7,9 +7,9 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
-from app.subscribers.directory import Address
 from app.transfer.access import KnownAddresses, address_of
 from app.transfer.exchange import Peer, respond
 from app.transfer.feed import Clock, Feed
@@ -51,9 +51,21 @@ def _limit(stream: socket.socket, limits: Limits) -> None:
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.known_idle * 1000))
 
 
+class _Bound(socket.socket):
+    """A socket that finds out once what it is: it asks itself for every connection that it accepts."""
+
+    @cached_property
+    def family(self) -> socket.AddressFamily:
+        return super().family
+
+    @cached_property
+    def type(self) -> socket.SocketKind:
+        return super().type
+
+
 def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
-    bound = socket.socket(family, kind)
+    bound = _Bound(family, kind)
     try:
         if kind is socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -149,7 +161,7 @@ class Door:
             if accepted is not None:
                 self._streams.enter(*accepted)
 
-    def _next(self) -> tuple[socket.socket, Address] | None:
+    def _next(self) -> tuple[socket.socket, str] | None:
         """Accept a connection; None where it was dropped, or broken off before it came in."""
         try:
             sock, peer = self._stream.accept()

@@ -17,7 +17,7 @@ from typing import cast
 import dns.rcode
 
 from app.publication.zones import Layer, layer_of
-from app.subscribers.directory import Address, KnownKey, NotifyTarget, Subscriber
+from app.subscribers.directory import KnownKey, NotifyTarget, Subscriber
 from app.subscribers.sighting import DONE, Sighting, SightingKind
 from app.transfer import tsig
 from app.transfer.access import address_of
@@ -69,7 +69,7 @@ class Notifier:
     pauses: tuple[float, ...] = PAUSES
     send: Callable[[bytes, SocketAddress], None] | None = None
     family: int = socket.AF_INET
-    _sent: dict[tuple[int, Address, int], _Sent] = field(default_factory=dict)
+    _sent: dict[tuple[int, str, int], _Sent] = field(default_factory=dict)
     _tellings: dict[tuple[str, NotifyTarget], _Telling] = field(default_factory=dict)
     _rounds: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -205,20 +205,20 @@ class Notifier:
             answer = parse(data, header)
         except MalformedError:
             return True
-        if answer.question.lower() == sent.question and self._is_signed_right(data, answer, sent):
+        if answer.question.lower() == sent.question and self._is_signed_right(answer, sent):
             sent.rcode.set_result(header.flags & RCODE)
         return True
 
-    def _is_signed_right(self, data: bytes, answer: Request, sent: _Sent) -> bool:
+    def _is_signed_right(self, answer: Request, sent: _Sent) -> bool:
         """Say whether an answer counts: one to a signed NOTIFY must be signed, or say why it is not."""
         if sent.key is None:
             return True
         if answer.tsig is None:
             return False
         if not answer.tsig.mac:
-            return bool(answer.header.flags & RCODE)
+            return bool(answer.flags & RCODE)
         try:
-            tsig.verify(data, answer.tsig, {sent.key.name: sent.key}, self.clock(), sent.mac)
+            tsig.verify(answer.tsig, {sent.key.name: sent.key}, self.clock(), sent.mac)
         except tsig.TsigError as exc:
             log.warning("NOTIFY answered with a signature that does not hold: %s", exc)
             return False

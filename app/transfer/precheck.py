@@ -50,9 +50,9 @@ def precheck(data: bytes, longest: int) -> Header:
     if header.is_answer:
         raise UnusableError("an answer, not a query")
     if header.opcode not in {QUERY, NOTIFY}:
-        raise UnusableError("opcode not implemented", bare(header, NOTIMP))
+        raise UnusableError("opcode not implemented", bare(header.id, header.flags, NOTIMP))
     if len(data) > longest or not _counts_fit(header):
-        raise UnusableError("too long, or too many records", bare(header, FORMERR))
+        raise UnusableError("too long, or too many records", bare(header.id, header.flags, FORMERR))
     return header
 
 
@@ -82,7 +82,6 @@ def _counts_fit(header: Header) -> bool:
     )
 
 
-def bare(header: Header, rcode: int) -> bytes:
-    """Give an answer of a header alone, to a query of which nothing else could be read."""
-    flags = QR | header.flags & (0xF << 11 | RD) | rcode
-    return pack("!6H", header.id, flags, 0, 0, 0, 0)
+def bare(identity: int, flags: int, rcode: int) -> bytes:
+    """Give an answer of a header alone, to a query of which nothing else could be read; `flags` are the query's."""
+    return pack("!6H", identity, QR | flags & (0xF << 11 | RD) | rcode, 0, 0, 0, 0)

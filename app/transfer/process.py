@@ -20,6 +20,7 @@ from app.transfer.limits import Limits
 from app.transfer.listener import Datagrams, Door
 from app.transfer.notify import Notifier
 from app.transfer.streams import Streams
+from app.transfer.turns import Loop
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class Transfer:
         Returns after `stop`, or SIGTERM or SIGINT where this is the main thread. Raises OSError where the
         port cannot be had.
         """
-        asyncio.run(self._serve(started))
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(self._serve(started))
 
     def stop(self) -> None:
         """End `run`; what is being sent is broken off."""

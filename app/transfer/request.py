@@ -4,15 +4,14 @@ Records are cut out by their lengths, and nothing is decoded that is not used. W
 dnspython, once for each name: secondaries ask for the same zones with the same keys all day.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from struct import Struct, error, unpack_from
+from struct import Struct, error, pack, unpack_from
 from typing import NamedTuple
 
 import dns.exception
 import dns.name
 
-from app.transfer.precheck import HEADER_LENGTH, RD, Header
+from app.transfer.precheck import HEADER_LENGTH, Header
 
 TYPE_SOA, TYPE_OPT, TYPE_TSIG = 6, 41, 250
 CLASS_IN, CLASS_ANY = 1, 255
@@ -23,9 +22,11 @@ LONGEST_NAME = 255
 POINTER = 0xC0
 ROOT = b"\x00"
 TO_QUESTION = b"\xc0\x0c"
+SOA_NUMBERS = 20
+TIMES = 8
 NAMES_REMEMBERED = 4096
 
-_question, _record_head, _soa_numbers = Struct("!HH"), Struct("!HHIH"), Struct("!5I")
+_question, _record_head = Struct("!HH"), Struct("!HHIH")
 _tsig_times, _tsig_end = Struct("!HIHH"), Struct("!HHH")
 
 
@@ -43,9 +44,11 @@ class Edns(NamedTuple):
 
 
 class Tsig(NamedTuple):
-    """A TSIG record (RFC 8945 section 4.2), which begins at `at`; names in lower case, without a last dot."""
+    """A TSIG record (RFC 8945 section 4.2), which begins at `at`, and its MAC at `mac_at`; names in lower case, without
+    a last dot. `signed` is what the MAC is over (section 4.3), but for the MAC of the message before."""
 
     at: int
+    mac_at: int
     key: str
     algorithm: str
     time: int
@@ -54,25 +57,34 @@ class Tsig(NamedTuple):
     original_id: int
     error: int
     other: bytes
+    signed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """`name` is lower-case text without a last dot, escaped where it is no host name; `serial` is that of an
-    IXFR query."""
+    IXFR query, and stands at `serial_at`. `recurs`: no name in it ends in a part of the message that may be another
+    next time."""
 
-    header: Header
+    id: int
+    flags: int
     name: str
     qtype: int
     qclass: int
     question: bytes
     serial: int | None
+    serial_at: int | None
     edns: Edns | None
     tsig: Tsig | None
+    recurs: bool
 
-    @property
-    def recursion_desired(self) -> bool:
-        return bool(self.header.flags & RD)
+
+class Names(NamedTuple):
+    """The names of a key and an algorithm, in lower case, not compressed: as they are signed, with class and TTL
+    between them; how a TSIG record begins, up to the length of its data; and how its data begin."""
+
+    signed: bytes
+    owner: bytes
+    algorithm: bytes
 
 
 class _Record(NamedTuple):
@@ -106,9 +118,12 @@ def _parse(data: bytes, header: Header) -> Request:
     _ended(at, len(data))
     first = header.answers + header.authorities
     soas = (each for each in records[header.answers : first] if _is_soa_of(data, each, name))
-    serial = next((_serial(data, soa) for soa in soas), None)
+    serial_at = next((_serial_at(data, soa) for soa in soas), None)
+    serial = None if serial_at is None else int.from_bytes(data[serial_at : serial_at + 4], "big")
     edns, tsig = _additional(data, records[first:])
-    return Request(header, text_of(name), qtype, qclass, question, serial, edns, tsig)
+    recurs = all(each.owner == TO_QUESTION or each.owner.endswith(ROOT) for each in records)
+    flags, text = header.flags, text_of(name)
+    return Request(header.id, flags, text, qtype, qclass, question, serial, serial_at, edns, tsig, recurs)
 
 
 def _past_name(data: bytes, at: int, *, pointers: bool = True) -> int:
@@ -160,10 +175,10 @@ def _ended(at: int, end: int) -> None:
         raise MalformedError("octets left over, or missing")
 
 
-def _serial(data: bytes, record: _Record) -> int:
+def _serial_at(data: bytes, record: _Record) -> int:
     at = _past_name(data, _past_name(data, record.start))
-    _ended(at + _soa_numbers.size, record.end)
-    return int(_soa_numbers.unpack_from(data, at)[0])
+    _ended(at + SOA_NUMBERS, record.end)
+    return at
 
 
 def _additional(data: bytes, records: list[_Record]) -> tuple[Edns | None, Tsig | None]:
@@ -195,12 +210,32 @@ def _edns(data: bytes, record: _Record) -> Edns:
 def _tsig(data: bytes, record: _Record) -> Tsig:
     past = _past_name(data, record.start, pointers=False)
     algorithm = text_of(data[record.start : past])
-    high, low, fudge, length = _tsig_times.unpack_from(data, past)
-    at = past + _tsig_times.size
-    mac, at = data[at : at + length], at + length
+    high, low, fudge, mac_length = _tsig_times.unpack_from(data, past)
+    mac_at = past + _tsig_times.size
+    mac, at = data[mac_at : mac_at + mac_length], mac_at + mac_length
     original_id, failure, length = _tsig_end.unpack_from(data, at)
     at += _tsig_end.size
     other = data[at : at + length]
     _ended(at + length, record.end)
     key = _text_at(data, record.at, record.owner)
-    return Tsig(record.at, key, algorithm, high << 32 | low, fudge, mac, original_id, failure, other)
+    signed = _signed(data, record.at, mac_at, mac_length, names_of(key, algorithm))
+    return Tsig(record.at, mac_at, key, algorithm, high << 32 | low, fudge, mac, original_id, failure, other, signed)
+
+
+@lru_cache(NAMES_REMEMBERED)
+def names_of(key: str, algorithm: str) -> Names:
+    """Give the names of a TSIG record."""
+    key_name, algorithm_name = dns.name.from_text(key).to_digestable(), dns.name.from_text(algorithm).to_digestable()
+    return Names(
+        key_name + pack("!HI", CLASS_ANY, 0) + algorithm_name,
+        key_name + pack("!HHI", TYPE_TSIG, CLASS_ANY, 0),
+        algorithm_name,
+    )
+
+
+def _signed(data: bytes, at: int, mac_at: int, length: int, names: Names) -> bytes:
+    """Give what a MAC is over: the message as it was before the record came to it, and what the record says."""
+    past = mac_at + length
+    additionals = pack("!H", int.from_bytes(data[10:12], "big") - 1)
+    times, rest = data[mac_at - TIMES - 2 : mac_at - 2], data[past + 2 :]
+    return b"".join((data[past : past + 2], data[2:10], additionals, data[12:at], names.signed, times, rest))

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.subscribers.directory import Address
 from app.transfer.limits import Limits
 
 Circle = OrderedDict["Seat", None]
@@ -18,7 +17,7 @@ Circle = OrderedDict["Seat", None]
 class Seat:
     """The place of one connection. `subscriber` is None for a stranger's; `end` breaks the connection off."""
 
-    address: Address
+    address: str
     subscriber: str | None
     end: Callable[[], object]
     moved_at: float
@@ -34,19 +33,21 @@ class Room:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._addresses: dict[Address, Circle] = {}
+        self._addresses: dict[str, Circle] = {}
         self._subscribers: dict[str | None, Circle] = {}
         self._taken = 0
 
     def __len__(self) -> int:
         return self._taken
 
-    def take(self, address: Address, names: Sequence[str], now: float, end: Callable[[], object]) -> Seat | None:
+    def take(self, address: str, names: Sequence[str], now: float, end: Callable[[], object]) -> Seat | None:
         """Give a place to a connection of an address that belongs to these subscribers; None: there is no room.
 
         It counts to the one of them that has the fewest, so nobody is kept out by a neighbour's connections.
         """
-        subscriber = min(names, key=self._held) if names else None
+        subscriber = names[0] if names else None
+        if len(names) > 1:
+            subscriber = min(names, key=self._held)
         if not self._has_room(address, subscriber, now):
             return None
         seat = Seat(address, subscriber, end, now)
@@ -80,14 +81,16 @@ class Room:
     def _held(self, subscriber: str | None) -> int:
         return len(self._subscribers.get(subscriber, ()))
 
-    def _has_room(self, address: Address, subscriber: str | None, now: float) -> bool:
+    def _has_room(self, address: str, subscriber: str | None, now: float) -> bool:
         limits = self._limits
         of_address, of_group = limits.per_known_address, limits.per_subscriber
         if subscriber is None:
             of_address, of_group = limits.per_unknown_address, limits.unknown_connections
-        for circle, most in ((self._addresses.get(address), of_address), (self._subscribers.get(subscriber), of_group)):
-            if circle is not None and len(circle) >= most and not self._one_gives_way(circle, now):
-                return False
+        own, shared = self._addresses.get(address), self._subscribers.get(subscriber)
+        if own is not None and len(own) >= of_address and not self._one_gives_way(own, now):
+            return False
+        if shared is not None and len(shared) >= of_group and not self._one_gives_way(shared, now):
+            return False
         return self._taken < limits.connections or self._largest_gives_way(subscriber, now)
 
     def _one_gives_way(self, circle: Circle, now: float, *, at_once: bool = False) -> bool:

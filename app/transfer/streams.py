@@ -9,7 +9,6 @@ import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from app.subscribers.directory import Address
 from app.transfer.access import KnownAddresses
 from app.transfer.conversation import Conversation, Hall, drop
 from app.transfer.feed import Clock, Feed
@@ -40,15 +39,16 @@ class Streams:
         self._refused = 0
         self._told_at = -TOLD_EVERY
 
-    def enter(self, sock: socket.socket, address: Address) -> None:
+    def enter(self, sock: socket.socket, address: str) -> None:
         """Serve a connection, or drop it at once where there is no room for it."""
         loop = asyncio.get_running_loop()
-        names = self._hall.known.names(self._hall.feed.directory, address)
-        seat = self.room.take(address, names, loop.time(), lambda: None)
+        now = loop.time()
+        names = self._hall.known.neighbour(self._hall.feed.directory, address).names
+        seat = self.room.take(address, names, now, lambda: None)
         if seat is None:
             self.turn_away(sock, address)
             return
-        conversation = Conversation(sock, seat, self._hall, self._open.discard)
+        conversation = Conversation(sock, seat, self._hall, self._open.discard, now)
         seat.end = conversation.end
         self._open.add(conversation)
         conversation.start()
@@ -66,7 +66,7 @@ class Streams:
         if self._sweeping:
             asyncio.get_running_loop().call_later(SWEPT_EVERY, self._sweep)
 
-    def turn_away(self, sock: socket.socket, address: Address) -> None:
+    def turn_away(self, sock: socket.socket, address: str) -> None:
         """Drop a connection, and say so, but not for each of a flood of them."""
         drop(sock)
         self._refused += 1

@@ -1,7 +1,6 @@
 """Random pasts of zones, written straight into the tables as a publisher would have, and what each serial meant."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from random import Random
 from typing import NamedTuple
 
@@ -97,7 +96,7 @@ def _insert(session: Session, spans: list[Span], releases: Mapping[int, Rules]) 
 def secondary_at(rules: Rules, zone: Zone, serial: int) -> dns.versioned.Zone:
     """What a secondary has that took the zone at an old serial; dnspython's."""
     made = ZoneVersion.from_rules(sorted(rules.items()), zone, serial)
-    asked = replace(ask("AXFR"), question=question("AXFR", zone.origin))
+    asked = ask("AXFR")._replace(question=question("AXFR", zone.origin))
     return take(dns.versioned.Zone(f"{zone.origin}.", relativize=False), xfr.answer(asked, made), None)
 
 

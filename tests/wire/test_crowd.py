@@ -22,6 +22,7 @@ from tests.policy.zones import SUBTREE, version
 from tests.servers import wait_until
 from tests.wire.clients import connection, query, receive, send, slow_reader, transfer, udp
 from tests.wire.feeds import KEYED, KEYLESS, STRANGER, MadeFeed, directory, serving
+from tests.wire.loops import in_loop
 from tests.wire.served import Apart, apart
 
 pytestmark = pytest.mark.long
@@ -200,7 +201,7 @@ def test_connections_that_cannot_be_accepted_are_tried_for_now_and_then() -> Non
     with Failing() as stream, socket.socket() as client:
         stream.bind(("127.0.0.1", 0))
         stream.settimeout(0)
-        asyncio.run(_open_door(stream, client))
+        in_loop(_open_door(stream, client))
         assert 3 <= stream.tried <= 7
 
 

@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from struct import pack
 
@@ -110,8 +109,8 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
-TCP_KNOWN, UDP_KNOWN = Peer(ip_address(KEYED), tcp=True), Peer(ip_address(KEYED), tcp=False)
-TCP_STRANGER, UDP_STRANGER = Peer(ip_address(STRANGER), tcp=True), Peer(ip_address(STRANGER), tcp=False)
+TCP_KNOWN, UDP_KNOWN = Peer(KEYED, tcp=True), Peer(KEYED, tcp=False)
+TCP_STRANGER, UDP_STRANGER = Peer(STRANGER, tcp=True), Peer(STRANGER, tcp=False)
 PEERS = (TCP_KNOWN, UDP_KNOWN, TCP_STRANGER, UDP_STRANGER)
 
 

@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from ipaddress import ip_address
 from itertools import islice
 from struct import pack
 
@@ -27,6 +26,7 @@ from tests.policy.zones import version
 from tests.wire.clients import connection, query, receive, records_read, send, slow_reader, tcp, transfer, udp
 from tests.wire.conftest import NAMES
 from tests.wire.feeds import KEYED, KEYLESS, STRANGER, MadeFeed, client_key, serving
+from tests.wire.loops import in_loop
 
 QUICK = Limits(known_idle=1.5, unknown_idle=0.3)
 
@@ -214,7 +214,7 @@ class Bottomless(socket.socket):
 
 
 def test_fast_reader_leaves_turns_to_others(large_zone: ZoneVersion) -> None:
-    sent = asyncio.run(_sent_by_rounds(MadeFeed({"block.rpz": large_zone}), query("AXFR").to_wire()))
+    sent = in_loop(_sent_by_rounds(MadeFeed({"block.rpz": large_zone}), query("AXFR").to_wire()))
     assert sum(sent) > 8_000_000
     assert max(sent) <= turns.AT_ONCE * (conversation.BATCH + wire.LONGEST_MESSAGE)
 
@@ -222,7 +222,7 @@ def test_fast_reader_leaves_turns_to_others(large_zone: ZoneVersion) -> None:
 def test_rendering_a_large_difference_leaves_turns_to_others(large_zone: ZoneVersion) -> None:
     gone = [Change(key, rule, EMPTY_RULE) for key, rule in islice(large_zone.rules(), 40_000)]
     feed = MadeFeed({"block.rpz": large_zone.changed(gone, 6)})
-    sent = asyncio.run(_sent_by_rounds(feed, query("IXFR", serial=5).to_wire()))
+    sent = in_loop(_sent_by_rounds(feed, query("IXFR", serial=5).to_wire()))
     assert feed.sightings[0].asked_serial == 5
     assert 1_000_000 < sum(sent) < 4_000_000
     assert len(sent) > 300
@@ -236,7 +236,7 @@ async def _sent_by_rounds(feed: MadeFeed, asked: bytes) -> list[int]:
         served.settimeout(0)
         client.sendall(pack("!H", len(asked)) + asked)
         streams = Streams(feed, KnownAddresses(), Limits(), system_clock)
-        streams.enter(served, ip_address(KEYLESS))
+        streams.enter(served, KEYLESS)
         sent.append(served.octets)
         while not feed.sightings:
             await asyncio.sleep(0)

@@ -2,7 +2,6 @@
 
 from ipaddress import IPv4Address
 
-from app.subscribers.directory import Address
 from app.transfer.limits import Limits
 from app.transfer.room import Room, Seat
 from tests.policy.scale import Record, scaled, seeded, tell
@@ -17,8 +16,8 @@ SMALL = Limits(
 )
 
 
-def at(number: int) -> Address:
-    return IPv4Address(0x7F010000 + number)
+def at(number: int) -> str:
+    return str(IPv4Address(0x7F010000 + number))
 
 
 class Visitors:
@@ -28,7 +27,7 @@ class Visitors:
         self.room = Room(limits)
         self.ended: list[str] = []
 
-    def come(self, label: str, address: Address, *names: str, now: float = 0) -> Seat | None:
+    def come(self, label: str, address: str, *names: str, now: float = 0) -> Seat | None:
         return self.room.take(address, names, now, lambda: self.ended.append(label))
 
     def fill(self, name: str, count: int, first: int, now: float = 0) -> list[Seat]:

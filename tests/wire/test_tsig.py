@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from struct import pack, unpack
 
 import dns.exception
@@ -60,7 +59,7 @@ def signed_at(wire: bytes) -> datetime:
 def answers(wire: bytes, feed: MadeFeed | None = None, at: datetime | None = None) -> list[bytes]:
     """All messages that answer one; our clock says `at`, or the real time."""
     clock = (lambda: at) if at else system_clock
-    exchange = respond(wire, Peer(ip_address(KEYED), tcp=True), feed or MadeFeed(), KnownAddresses(), clock)
+    exchange = respond(wire, Peer(KEYED, tcp=True), feed or MadeFeed(), KnownAddresses(), clock)
     return [] if exchange is None else list(exchange.messages)
 
 
@@ -272,6 +271,6 @@ def test_answer_to_a_query_of_ours_is_verified_over_its_mac() -> None:
     asked.sign(query("SOA").to_wire(), NOW)
     answer = tsig.Signer(ISP_ONE, asked.prior).sign(query("SOA").to_wire(), NOW)
     keys = {ISP_ONE.name: ISP_ONE}
-    assert tsig.verify(answer, tsig_of(answer), keys, NOW, asked.prior) is ISP_ONE
+    assert tsig.verify(tsig_of(answer), keys, NOW, asked.prior) is ISP_ONE
     with pytest.raises(tsig.TsigError):
-        tsig.verify(answer, tsig_of(answer), keys, NOW, b"another MAC")
+        tsig.verify(tsig_of(answer), keys, NOW, b"another MAC")

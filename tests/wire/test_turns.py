@@ -5,10 +5,11 @@ import time
 from functools import partial
 
 from app.transfer.turns import AT_ONCE, LONGEST_ROUND, Turns
+from tests.wire.loops import in_loop
 
 
 def test_few_are_given_in_each_round_in_the_order_of_asking() -> None:
-    rounds, order = asyncio.run(_rounds(100))
+    rounds, order = in_loop(_rounds(100))
     assert order == list(range(100))
     assert rounds == [AT_ONCE] * (100 // AT_ONCE) + [100 % AT_ONCE]
 
@@ -28,7 +29,7 @@ async def _rounds(count: int) -> tuple[list[int], list[int]]:
 
 
 def test_one_that_comes_later_waits_behind_those_who_wait() -> None:
-    asyncio.run(_late())
+    in_loop(_late())
 
 
 async def _late() -> None:
@@ -45,7 +46,7 @@ async def _late() -> None:
 
 
 def test_work_that_asks_again_goes_behind_the_others() -> None:
-    order = asyncio.run(_again())
+    order = in_loop(_again())
     assert order.index("other") < order.index("again")
 
 
@@ -66,7 +67,7 @@ async def _again() -> list[str]:
 
 
 def test_a_round_is_short_where_each_piece_takes_long() -> None:
-    given = asyncio.run(_long_pieces())
+    given = in_loop(_long_pieces())
     assert len(given) == 8
     assert max(given.count(each) for each in given) <= 3
 
