@@ -1,0 +1,113 @@
+"""The service's own processes, forked from one that has everything loaded: up in a third of a second, and as real.
+
+What runs in each is what `pulih serve` runs: `app.main` (HTTP and the publisher) and `app.transfer`.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app import main
+from app.transfer import __main__ as transfer
+from tests.installation import Installation
+from tests.planted import plants
+from tests.servers import wait_until
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.rigs.loaded"])
+
+PARTS: Mapping[str, Callable[[], int]] = {"api": lambda: main.main([]), "transfer": transfer.main}
+
+
+def forked(run: Callable[..., None], *arguments: Any) -> ForkServerProcess:  # noqa: ANN401 - whatever it takes
+    """A process that runs a function of a module, in a process group of its own."""
+    process = FORKS.Process(target=run, args=arguments)
+    process.start()
+    return process
+
+
+def enter(environment: Mapping[str, str], log: Path, plant: str | None) -> None:
+    """Make a forked process the one that is wanted: its group, its environment, its log, its planted bug."""
+    os.setpgid(0, 0)
+    os.environ |= environment
+    with log.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    if plant is not None:
+        plants()[plant]()
+
+
+def _run(part: str, environment: Mapping[str, str], log: Path, plant: str | None) -> None:
+    enter(environment, log, plant)
+    sys.exit(PARTS[part]())
+
+
+def end(process: ForkServerProcess) -> None:
+    """SIGKILL to a process and to what it has started."""
+    assert process.pid is not None
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join(20)
+
+
+@dataclass
+class Running:
+    """An installation whose processes are started, and killed, one by one."""
+
+    installation: Installation
+    tokens: Mapping[str, str]
+    log_file: Path
+    plant: str | None = None
+    processes: dict[str, ForkServerProcess] = field(default_factory=dict)
+
+    def start(self, *parts: str) -> None:
+        """Start those that do not run."""
+        for part in parts or PARTS:
+            if part not in self.processes:
+                arguments = (part, self._environment, self.log_file, self.plant)
+                self.processes[part] = forked(_run, *arguments)
+
+    def kill(self, *parts: str) -> None:
+        """`kill -9`: nothing that they do is done any more once this returns."""
+        for part in parts or tuple(self.processes):
+            end(self.processes.pop(part))
+
+    def wait_until_ready(self, seconds: float = 30) -> None:
+        """Return once HTTP is answered and something is published."""
+        wait_until(self.is_ready, seconds, self.log)
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.installation.url}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.installation.url}/api/v1{path}", headers=self.headers("auditor-1"), timeout=30)
+
+    def headers(self, by: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens[by]}", "If-Match": "*"}
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")[-6000:]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        keys = ("PULIH_DATA_DIR", "PULIH_DATABASE_URL", "PULIH_HTTP_LISTEN", "PULIH_DNS_LISTEN")
+        ours = self.installation.environment
+        return {key: ours[key] for key in keys} | dict(self.installation.settings)
+
+
+def parts_but(running: Running, *others: str) -> Sequence[str]:
+    """Which processes run, without some."""
+    return [part for part in running.processes if part not in others]
