@@ -1,19 +1,23 @@
 """What must hold of an installation, seen from outside: its journal, its orders, and what its secondaries have."""
 
+import hashlib
 import subprocess
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
-import pysqlite3
-from sqlalchemy import make_url
+from sqlalchemy import text
 
+from app.db import Database
 from app.journal.append import leaf_hash
 from app.journal.merkle import MerkleRoot
+from tests import databases
 from tests.rigs.ledger import Ledger
 from tests.rigs.processes import Running
 from tests.servers import find
@@ -60,13 +64,10 @@ class Journal:
 
     def check(self) -> None:
         """Read on: numbered without gaps, each leaf the hash of its event, the whole under the root that is signed."""
-        text = self.running.get("/audit/checkpoint").text.splitlines()
-        size, signed = int(text[1]), b64decode(text[2])
-        with connection(self.running) as database:
-            rows = database.execute(
-                "SELECT seq, body, leaf FROM events WHERE seq > ? AND seq <= ? ORDER BY seq", (self.root.count, size)
-            ).fetchall()
-        for seq, body, leaf in rows:
+        lines = self.running.get("/audit/checkpoint").text.splitlines()
+        size, signed = int(lines[1]), b64decode(lines[2])
+        query = "SELECT seq, body, leaf FROM events WHERE seq > :known AND seq <= :size ORDER BY seq"
+        for seq, body, leaf in rows(self.running, query, known=self.root.count, size=size):
             assert seq == self.root.count + 1, f"event {self.root.count + 1} is missing"
             assert leaf == leaf_hash(body.encode()), f"event {seq} is not what its leaf says"
             self.root.extend([body.encode()])
@@ -76,19 +77,44 @@ class Journal:
 def check_orders(running: Running, ledger: Ledger) -> None:
     """Every change that was answered has had one effect, and nothing else happened to any order."""
     known = {order.number: (order.uid, order.state, order.version, order.acts) for order in ledger.orders if order.uid}
-    acts = "SELECT count(*) FROM events WHERE order_id = orders.id AND type GLOB 'order.*'"
-    query = f"SELECT number, uid, state, version, ({acts}) FROM orders"
-    with connection(running) as database:
-        found = {number: tuple(rest) for number, *rest in database.execute(query)}
-    assert found == known
+    acts = "SELECT count(*) FROM events WHERE order_id = orders.id AND type LIKE 'order.%'"
+    found = rows(running, f"SELECT number, uid, state, version, ({acts}) FROM orders")
+    assert {number: tuple(rest) for number, *rest in found} == known
+
+
+def check_marks(running: Running, shown: Mapping[str, int]) -> None:
+    """No mark is behind what a secondary may have seen."""
+    [mark] = [int(path.read_text()) for path in (data_dir(running) / "marks").glob(f"transfer/{ZONE}")]
+    assert mark >= max(shown.values())
+
+
+def check_exports(running: Running) -> None:
+    """A file of a zone that says it is whole is whole; the newest is what the API gives."""
+    response = running.http.get(f"/api/v1/zones/{ZONE}/export.rpz", headers=running.headers("isp-1"))
+    above, _, end = response.text.rpartition("; end: ")
+    assert f"sha256={hashlib.sha256(above.encode()).hexdigest()}" in end
+    for said in data_dir(running).rglob("*.sha256"):
+        for line in said.read_text().splitlines():
+            digest, name = line.split()
+            assert hashlib.sha256((said.parent / name).read_bytes()).hexdigest() == digest, said
 
 
 def check_database(running: Running) -> None:
     """SQLite finds nothing wrong with its file."""
-    with connection(running) as database:
-        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+    if databases.KIND == "sqlite":
+        assert rows(running, "PRAGMA integrity_check") == [("ok",)]
+        assert rows(running, "PRAGMA foreign_key_check") == []
 
 
-def connection(running: Running) -> pysqlite3.dbapi2.Connection:
-    return pysqlite3.dbapi2.connect(str(make_url(running.installation.database).database), timeout=30)
+def rows(running: Running, query: str, **values: int) -> list[tuple[Any, ...]]:
+    """What a query finds, beside the service."""
+    database = Database(running.installation.database)
+    try:
+        with database.read() as session:
+            return [tuple(row) for row in session.execute(text(query), values)]
+    finally:
+        database.close()
+
+
+def data_dir(running: Running) -> Path:
+    return running.installation.directory / "var"

@@ -35,7 +35,7 @@ class Change:
 
     @property
     def path(self) -> str:
-        return "/orders" if self.act == "propose" else f"/orders/{self.order.uid}/{self.act}"
+        return "/api/v1/orders" if self.act == "propose" else f"/api/v1/orders/{self.order.uid}/{self.act}"
 
 
 @dataclass
@@ -66,12 +66,12 @@ class Client(threading.Thread):
         self.running, self.prefix, self.chance = running, prefix, chance
         self.orders: list[Order] = []
         self.pending: Change | None = None
-        self.answered = self.tried_again = 0
+        self.answered = self.sent_again = 0
         self.refusal: Refused | None = None
         self.stop = threading.Event()
 
     def run(self) -> None:
-        with httpx.Client(base_url=f"{self.running.installation.url}/api/v1", timeout=30) as http:
+        with self.running.client() as http:
             while not self.stop.is_set():
                 self.pending = self._next()
                 try:
@@ -85,8 +85,8 @@ class Client(threading.Thread):
     def settle(self) -> None:
         """Send again what was not answered, under its key: it is done once, now or then."""
         if self.pending is not None:
-            self.tried_again += 1
-            with httpx.Client(base_url=f"{self.running.installation.url}/api/v1", timeout=30) as http:
+            self.sent_again += 1
+            with self.running.client() as http:
                 self._send(http, self.pending)
 
     def _send(self, http: httpx.Client, change: Change) -> None:
@@ -154,8 +154,8 @@ class Ledger:
         return sum(client.answered for client in self.clients)
 
     @property
-    def tried_again(self) -> int:
-        return sum(client.tried_again for client in self.clients)
+    def sent_again(self) -> int:
+        return sum(client.sent_again for client in self.clients)
 
     @property
     def orders(self) -> Iterator[Order]:

@@ -3,11 +3,14 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import app.transfer.__main__  # noqa: F401
 from app import migrate
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
+from tests.rigs import mounted, processes
+
+LOADED = (mounted, processes)
+"""They import what runs in each."""
 
 
 def _warm() -> None:

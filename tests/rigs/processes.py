@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
@@ -51,13 +51,15 @@ def _run(part: str, environment: Mapping[str, str], log: Path, plant: str | None
     sys.exit(PARTS[part]())
 
 
-def end(process: ForkServerProcess) -> None:
-    """SIGKILL to a process and to what it has started."""
-    assert process.pid is not None
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join(20)
+def end(*processes: ForkServerProcess) -> None:
+    """SIGKILL to processes and to what they have started, to all before any is waited for."""
+    for process in processes:
+        assert process.pid is not None
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    for process in processes:
+        process.join(20)
 
 
 @dataclass
@@ -70,6 +72,13 @@ class Running:
     plant: str | None = None
     processes: dict[str, ForkServerProcess] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.http = self.client()
+
+    def client(self) -> httpx.Client:
+        """Connections of one client."""
+        return httpx.Client(base_url=self.installation.url, timeout=30, verify=False)  # no certificates to load
+
     def start(self, *parts: str) -> None:
         """Start those that do not run."""
         for part in parts or PARTS:
@@ -79,8 +88,7 @@ class Running:
 
     def kill(self, *parts: str) -> None:
         """`kill -9`: nothing that they do is done any more once this returns."""
-        for part in parts or tuple(self.processes):
-            end(self.processes.pop(part))
+        end(*[self.processes.pop(part) for part in parts or tuple(self.processes)])
 
     def wait_until_ready(self, seconds: float = 30) -> None:
         """Return once HTTP is answered and something is published."""
@@ -88,12 +96,12 @@ class Running:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.installation.url}/readyz", timeout=5).status_code == 200
+            return self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.installation.url}/api/v1{path}", headers=self.headers("auditor-1"), timeout=30)
+        return self.http.get(f"/api/v1{path}", headers=self.headers("auditor-1"))
 
     def headers(self, by: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[by]}", "If-Match": "*"}
@@ -106,8 +114,3 @@ class Running:
         keys = ("PULIH_DATA_DIR", "PULIH_DATABASE_URL", "PULIH_HTTP_LISTEN", "PULIH_DNS_LISTEN")
         ours = self.installation.environment
         return {key: ours[key] for key in keys} | dict(self.installation.settings)
-
-
-def parts_but(running: Running, *others: str) -> Sequence[str]:
-    """Which processes run, without some."""
-    return [part for part in running.processes if part not in others]

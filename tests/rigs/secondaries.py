@@ -52,6 +52,8 @@ class Secondaries:
         held: dict[str, Zone | None] = {}
 
         def are_equal() -> bool:
+            if len({serial_at(port) for port in self.ports.values()}) > 1:
+                return False
             held.update({name: dug(port) for name, port in self.ports.items()})
             zones = [zone for zone in held.values() if zone is not None]
             return len(zones) == len(held) and all(zone == (zones[0].serial, names) for zone in zones)
@@ -95,7 +97,6 @@ def secondaries(installation: Installation) -> Iterator[Secondaries]:
     now = dt.datetime.now(dt.UTC)
     with database.write() as session:
         key = secret_key(session, settings.secret_key_path)
-    registered(database, "isp-dig", "127.0.0.1/32", now=now)
     for name, port in (("isp-bind", bind_port), ("isp-nsd", nsd_port)):
         registered(database, name, "127.0.0.1/32", now=now, notify=[f"127.0.0.1:{port}"], secret_key=key)
 
