@@ -83,6 +83,6 @@ class Loop:
     def look(self) -> None:
         """What was answered is there, once, and is what everybody is given."""
         self.servers.wait_for(self.ledger.blocked)
-        self.journal.check()
+        self.journal.check(self.running.get("/audit/checkpoint").text)
         check_orders(self.running, self.ledger)
         check_marks(self.running, self.servers.shown)

@@ -8,6 +8,7 @@ import copy
 import errno
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 import mfusepy
 
-from tests.rigs.processes import FORKS, end, enter, forked
+from tests.rigs.processes import FORKS, Running, end, enter, forked
 from tests.rigs.storage import File, Folder, Node, Storage
 from tests.servers import find, missing, wait_until
 
@@ -32,24 +33,22 @@ UNCOUNTED = "-shm"
 
 
 class Fault(NamedTuple):
-    """At which step something goes wrong: before it is done or after, by an error, or by killing a process group."""
+    """At which step something goes wrong: before it is done or after, by an error, or by killing whoever asked for it."""
 
     step: int
     is_done: bool
-    group: int | None = None
+    kills: bool
 
 
 Method = Callable[..., Any]
 
 
-def _while_on(method: Method) -> Method:
-    """One request at a time, and none while the power is off."""
+def _in_turn(method: Method) -> Method:
+    """Not while a rig tells the disk something."""
 
     @functools.wraps(method)
     def asked(disk: "Disk", *arguments: Any) -> Any:  # noqa: ANN401 - of any request
         with disk.turn:
-            if disk.is_off:
-                raise OSError(errno.EIO, "the power is off")
             return method(disk, *arguments)
 
     return asked
@@ -64,7 +63,6 @@ class Disk:
         self.storage = Storage()
         self.storage.step = self._step
         self.turn = threading.Lock()
-        self.is_off = False
         self._fault: Fault | None = None
         self._steps: list[str] = []
         self._kept = Folder()
@@ -83,15 +81,9 @@ class Disk:
         """Take in a folder, as if it had always been there."""
         self.storage.load(source)
 
-    def tell_off(self) -> None:
-        """From now on nothing is read or written."""
-        self.is_off = True
-
     def tell_cut(self, seed: str) -> None:
-        """The power comes back; what was not synced is kept, lost or torn."""
+        """The power failed, and nobody is left who uses it: what was not synced is kept, lost or torn."""
         self.storage.cut(Random(seed))
-        self._open.clear()
-        self.is_off = False
 
     def tell_keep(self) -> None:
         """Remember all of it as it now is; nobody uses it."""
@@ -118,74 +110,74 @@ class Disk:
         if fault is None or fault.is_done:
             yield
         if fault is not None:
-            if fault.group is not None:
-                os.killpg(fault.group, signal.SIGKILL)
+            if fault.kills:
+                os.killpg(os.getpgid(mfusepy.fuse_get_context()[2]), signal.SIGKILL)
             raise OSError(errno.EIO, "planned fault")
 
-    @_while_on
+    @_in_turn
     def getattr(self, path: str, _handle: int | None = None) -> dict[str, int]:
         return _attributes(self.storage.at(path))
 
-    @_while_on
+    @_in_turn
     def readdir(self, path: str, _handle: int) -> list[tuple[str, dict[str, int], int]]:
         return [(name, _attributes(node), 0) for name, node in self.storage.folder(path).entries.items()]
 
-    @_while_on
+    @_in_turn
     def open(self, path: str, flags: int) -> int:
         file = self.storage.file(path)
         if flags & os.O_TRUNC:
             self.storage.truncate(path, file, 0)
         return self._opened(file)
 
-    @_while_on
+    @_in_turn
     def create(self, path: str, mode: int) -> int:
         return self._opened(self.storage.create(path, mode))
 
-    @_while_on
+    @_in_turn
     def read(self, _path: str, size: int, offset: int, handle: int) -> bytes:
         return bytes(memoryview(self._open[handle].octets)[offset : offset + size])
 
-    @_while_on
+    @_in_turn
     def write(self, path: str, octets: bytes, offset: int, handle: int) -> int:
         return self.storage.write(path, self._open[handle], octets, offset)
 
-    @_while_on
+    @_in_turn
     def truncate(self, path: str, length: int) -> None:
         self.storage.truncate(path, self.storage.file(path), length)
 
-    @_while_on
+    @_in_turn
     def fsync(self, path: str, _datasync: int, handle: int) -> None:
         self.storage.sync(path, self._open[handle])
 
-    @_while_on
+    @_in_turn
     def fsyncdir(self, path: str, _datasync: int, _handle: int) -> None:
         self.storage.sync(path, self.storage.folder(path))
 
-    @_while_on
+    @_in_turn
     def release(self, _path: str, handle: int) -> None:
         self._open.pop(handle, None)
 
-    @_while_on
+    @_in_turn
     def unlink(self, path: str) -> None:
         self.storage.remove(path)
 
-    @_while_on
+    @_in_turn
     def rmdir(self, path: str) -> None:
         self.storage.remove(path)
 
-    @_while_on
+    @_in_turn
     def mkdir(self, path: str, mode: int) -> None:
         self.storage.make_folder(path, mode)
 
-    @_while_on
+    @_in_turn
     def rename(self, old: str, new: str) -> None:
         self.storage.rename(old, new)
 
-    @_while_on
+    @_in_turn
     def link(self, target: str, source: str) -> None:
         self.storage.link(target, source)
 
-    @_while_on
+    @_in_turn
     def chmod(self, path: str, mode: int) -> None:
         self.storage.set_mode(path, mode)
 
@@ -263,3 +255,18 @@ def mounted(folder: Path, log: Path) -> Iterator[Mounted]:
         subprocess.run([unmount, "-u", "-z", folder], check=False, capture_output=True)
         end(process)
         ours.close()
+
+
+@contextmanager
+def forgetful(running: Running) -> Iterator[Mounted]:
+    """The data directory on a disk that forgets what was not synced."""
+    folder = running.installation.directory / "var"
+    before = folder.rename(folder.with_name("before"))
+    folder.mkdir()
+    with mounted(folder, running.installation.directory / "disk.log") as disk:
+        disk.tell("load", before)
+        shutil.rmtree(before)
+        try:
+            yield disk
+        finally:
+            running.kill()

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from app.transfer import __main__ as transfer
 from tests.installation import Installation
 from tests.planted import plants
 from tests.servers import wait_until
+from tests.service import ZONE
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.rigs.loaded"])
@@ -38,6 +40,7 @@ def forked(run: Callable[..., None], *arguments: Any) -> ForkServerProcess:  # n
 def enter(environment: Mapping[str, str], log: Path, plant: str | None) -> None:
     """Make a forked process the one that is wanted: its group, its environment, its log, its planted bug."""
     os.setpgid(0, 0)
+    threading.Thread(target=_end_with_the_test, daemon=True).start()
     os.environ |= environment
     with log.open("ab") as file:
         for descriptor in (1, 2):
@@ -49,6 +52,14 @@ def enter(environment: Mapping[str, str], log: Path, plant: str | None) -> None:
 def _run(part: str, environment: Mapping[str, str], log: Path, plant: str | None) -> None:
     enter(environment, log, plant)
     sys.exit(PARTS[part]())
+
+
+def _end_with_the_test() -> None:
+    """However that ends, nothing of it is left."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.killpg(0, signal.SIGKILL)
 
 
 def end(*processes: ForkServerProcess) -> None:
@@ -83,7 +94,7 @@ class Running:
         """Start those that do not run."""
         for part in parts or PARTS:
             if part not in self.processes:
-                arguments = (part, self._environment, self.log_file, self.plant)
+                arguments = (part, self.environment, self.log_file, self.plant)
                 self.processes[part] = forked(_run, *arguments)
 
     def kill(self, *parts: str) -> None:
@@ -106,11 +117,17 @@ class Running:
     def headers(self, by: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens[by]}", "If-Match": "*"}
 
+    def export(self) -> str:
+        """The zone as a file, made where there is none."""
+        response = self.http.get(f"/api/v1/zones/{ZONE}/export.rpz", headers=self.headers("isp-1"))
+        return response.raise_for_status().text
+
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")[-6000:]
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What tells a process of this installation's settings."""
         keys = ("PULIH_DATA_DIR", "PULIH_DATABASE_URL", "PULIH_HTTP_LISTEN", "PULIH_DNS_LISTEN")
         ours = self.installation.environment
         return {key: ours[key] for key in keys} | dict(self.installation.settings)

@@ -1,17 +1,15 @@
 """The power fails under the whole data directory: what was answered is there, nothing is damaged, and it starts."""
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests import databases
 from tests.policy.scale import Record, scaled, seeded, tell
-from tests.rigs.checks import check_database, check_exports
+from tests.rigs.checks import check_database, check_export, check_files
 from tests.rigs.loop import Loop, installed
-from tests.rigs.mounted import Mounted, mounted
+from tests.rigs.mounted import Mounted, forgetful
 from tests.rigs.processes import Running
 from tests.rigs.secondaries import OURS, Secondaries
 from tests.service import Template
@@ -23,21 +21,6 @@ pytestmark = [
 
 CUTS = 30
 MOST_CHANGES = 20
-
-
-@contextmanager
-def forgetful(running: Running) -> Iterator[Mounted]:
-    """The data directory on a disk that forgets what was not synced."""
-    folder = running.installation.directory / "var"
-    before = folder.rename(folder.with_name("before"))
-    folder.mkdir()
-    with mounted(folder, running.installation.directory / "disk.log") as disk:
-        disk.tell("load", before)
-        shutil.rmtree(before)
-        try:
-            yield disk
-        finally:
-            running.kill()
 
 
 class Power:
@@ -63,5 +46,6 @@ def test_nothing_that_was_answered_is_forgotten(tmp_path: Path, template: Templa
             while rig.blows < scaled(CUTS):
                 rig.round(MOST_CHANGES)
                 check_database(running)
-                check_exports(running)
+                check_export(running.export())
+                check_files(running)
     tell(record_property, cuts=power.cuts, changes_answered=rig.ledger.answered, sent_again=rig.ledger.sent_again)

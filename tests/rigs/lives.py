@@ -1,0 +1,188 @@
+"""One life of the service in a process of its own, each thing done after the other, so that its steps can be counted.
+
+It starts, makes the changes that it is given over HTTP, publishes, writes the zone's file, serves, exports and ends.
+What fails is tried again once, as the service does by itself; what it did is told to the test.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+from sqlalchemy import text
+
+from app import logs
+from app.db import Database
+from app.journal import signing
+from app.main import create_app, make_publisher, utc_now
+from app.publication import building, follower
+from app.publication.builder import Builder
+from app.publication.marks import Marks
+from app.publication.plan import Plan
+from app.settings import Settings
+from tests.planted import replace
+from tests.rigs.processes import FORKS, end, enter, forked
+from tests.service import ZONE
+
+ORDERS = """SELECT number, state, version,
+    (SELECT count(*) FROM events WHERE order_id = orders.id AND type LIKE 'order.%') FROM orders ORDER BY number"""
+JOURNAL = "SELECT (SELECT count(*) FROM events), (SELECT max(seq) FROM events), (SELECT size FROM journal_head)"
+
+
+class Request(NamedTuple):
+    """A change: `order` takes the place of `{order}` in its path once it is known."""
+
+    by: str
+    path: str
+    body: Mapping[str, Any]
+    key: str
+
+
+@dataclass
+class Told:
+    """What a life told: what it found, which requests were answered with success, serials, and how it ended."""
+
+    found: list[tuple[Any, ...]] = field(default_factory=list)
+    answered: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    shown: list[tuple[int, frozenset[str]]] = field(default_factory=list)
+    exported: list[str] = field(default_factory=list)
+    checkpoint: list[str] = field(default_factory=list)
+    status: int | None = None
+
+
+class AtOnce(Builder):
+    """Writes files in this process, and is done when it is told to begin."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database, self._zones = database, list[str]()
+
+    def start(self, plan: Plan) -> None:
+        building.write(plan, self._database.read)
+        self._zones.append(plan.identity.zone.origin)
+
+    def ended(self) -> str | None:
+        return self._zones.pop() if self._zones else None
+
+
+class Life:
+    """The parts of a service that has begun to run."""
+
+    def __init__(self, tokens: Mapping[str, str], connection: Connection) -> None:
+        self.tokens, self.connection = tokens, connection
+        self.settings = Settings()
+        self.database = Database(self.settings.database)
+        with self.database.read() as session:
+            orders = [tuple(row) for row in session.execute(text(ORDERS))]
+            self.tell("found", *orders, *[tuple(row) for row in session.execute(text(JOURNAL))])
+        signing.start(self.database, self.settings, utc_now)
+        self.app = create_app(self.settings, self.database, with_publisher=False)
+        self.publisher = make_publisher(self.settings, self.database)
+        self.publisher.start(utc_now())
+        marks = Marks(self.settings.data_dir / "marks", "transfer")
+        self.follower = follower.Follower(self.settings, marks, self.database.read, AtOnce(self.database))
+
+    def run(self, requests: Sequence[Request]) -> None:
+        """All there is to do."""
+        self.tried(self.serve)
+        order = ""
+        for request in requests:
+            if order or "{order}" not in request.path:
+                order = self.ask(request, order) or order
+        self.tried(lambda: self.publisher.publish(utc_now()))
+        self.tried(self.serve)
+        self.tried(self.serve)
+        self.tried(self.export)
+        self.database.close()
+
+    def tell(self, what: str, *values: object) -> None:
+        self.connection.send((what, *values))
+
+    def tried(self, part: Callable[[], object]) -> None:
+        """Do a part, and once more if it fails."""
+        for _ in range(2):
+            try:
+                part()
+            except Exception as error:
+                self.tell("failed", repr(error))
+            else:
+                return
+
+    def ask(self, request: Request, order: str) -> str | None:
+        """Send a request once; the order that it is about, where it had success."""
+        headers = {
+            "Authorization": f"Bearer {self.tokens[request.by]}",
+            "If-Match": "*",
+            "Idempotency-Key": request.key,
+        }
+        response = asyncio.run(self._send("POST", request.path.format(order=order), headers, dict(request.body)))
+        if response.is_success:
+            self.tell("answered", request.key, response.json())
+            return str(response.json()["id"])
+        self.tell("refused", f"{request.path} {response.status_code} {response.text}")
+        return None
+
+    def serve(self) -> None:
+        """Take the newest release, and show it."""
+        with self.database.read() as session:
+            self.follower.refresh(session)
+        for version in self.follower.zones.values():
+            names = frozenset(name for name, _ in version.rules())
+            self.tell("shown", version.serial, names)
+
+    def export(self) -> None:
+        """Make the zone's file, and a checkpoint of the journal."""
+        for what, path in (("exported", f"zones/{ZONE}/export.rpz"), ("checkpoint", "audit/checkpoint")):
+            headers = {"Authorization": f"Bearer {self.tokens['isp-1']}"}
+            self.tell(what, asyncio.run(self._send("GET", path, headers)).raise_for_status().text)
+
+    async def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: object | None = None
+    ) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pulih/api/v1/") as client:
+            return await client.request(method, path, headers=headers, json=body)
+
+
+def live(
+    environment: Mapping[str, str],
+    log: Path,
+    plant: str | None,
+    tokens: Mapping[str, str],
+    requests: Sequence[Request],
+    connection: Connection,
+) -> None:
+    """Run a life in this process; a zone of any size has a file."""
+    enter(environment, log, plant)
+    logs.to_stderr()
+    replace(follower, "SMALL", lambda _: 0)
+    Life(tokens, connection).run(requests)
+    connection.close()
+
+
+def lived(*arguments: Any) -> Told:  # noqa: ANN401 - those of `live`, but the last
+    """A life in a process of its own, from its beginning to whatever end."""
+    ours, theirs = FORKS.Pipe()
+    process = forked(live, *arguments, theirs)
+    theirs.close()
+    told = Told()
+    with suppress(EOFError):
+        while True:
+            what, *values = ours.recv()
+            if what == "answered":
+                told.answered[values[0]] = values[1]
+            elif what == "shown":
+                told.shown.append((values[0], values[1]))
+            else:
+                getattr(told, what).extend(values)
+    process.join(20)
+    told.status = process.exitcode
+    end(process)
+    ours.close()
+    return told
