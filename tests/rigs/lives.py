@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import httpx
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from app import logs
 from app.db import Database
@@ -28,9 +30,9 @@ from tests.planted import replace
 from tests.rigs.processes import FORKS, end, enter, forked
 from tests.service import ZONE
 
-ORDERS = """SELECT number, state, version,
-    (SELECT count(*) FROM events WHERE order_id = orders.id AND type LIKE 'order.%') FROM orders ORDER BY number"""
-JOURNAL = "SELECT (SELECT count(*) FROM events), (SELECT max(seq) FROM events), (SELECT size FROM journal_head)"
+ORDERS = text("""SELECT number, state, version,
+    (SELECT count(*) FROM events WHERE order_id = orders.id AND type LIKE 'order.%') FROM orders ORDER BY number""")
+JOURNAL = text("SELECT (SELECT count(*) FROM events), (SELECT max(seq) FROM events), (SELECT size FROM journal_head)")
 
 
 class Request(NamedTuple):
@@ -47,6 +49,7 @@ class Told:
     """What a life told: what it found, which requests were answered with success, serials, and how it ended."""
 
     found: list[tuple[Any, ...]] = field(default_factory=list)
+    mark: list[int] = field(default_factory=list)
     answered: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -71,6 +74,18 @@ class AtOnce(Builder):
         return self._zones.pop() if self._zones else None
 
 
+class Shown(follower.Follower):
+    """Tells what it shows, as it shows it."""
+
+    tell: Callable[..., None]
+
+    def refresh(self, session: Session) -> tuple[str, ...]:
+        changed = super().refresh(session)
+        for version in self.zones.values():
+            self.tell("shown", version.serial, frozenset(key for key, _ in version.rules()))
+        return changed
+
+
 class Life:
     """The parts of a service that has begun to run."""
 
@@ -78,15 +93,16 @@ class Life:
         self.tokens, self.connection = tokens, connection
         self.settings = Settings()
         self.database = Database(self.settings.database)
+        marks = Marks(self.settings.data_dir / "marks", "transfer")
         with self.database.read() as session:
-            orders = [tuple(row) for row in session.execute(text(ORDERS))]
-            self.tell("found", *orders, *[tuple(row) for row in session.execute(text(JOURNAL))])
+            self.tell("found", *[tuple(row) for row in [*session.execute(ORDERS), *session.execute(JOURNAL)]])
+            self.tell("mark", marks.highest(ZONE))
         signing.start(self.database, self.settings, utc_now)
         self.app = create_app(self.settings, self.database, with_publisher=False)
         self.publisher = make_publisher(self.settings, self.database)
         self.publisher.start(utc_now())
-        marks = Marks(self.settings.data_dir / "marks", "transfer")
-        self.follower = follower.Follower(self.settings, marks, self.database.read, AtOnce(self.database))
+        self.follower = Shown(self.settings, marks, self.database.read, AtOnce(self.database))
+        self.follower.tell = self.tell
 
     def run(self, requests: Sequence[Request]) -> None:
         """All there is to do."""
@@ -96,7 +112,6 @@ class Life:
             if order or "{order}" not in request.path:
                 order = self.ask(request, order) or order
         self.tried(lambda: self.publisher.publish(utc_now()))
-        self.tried(self.serve)
         self.tried(self.serve)
         self.tried(self.export)
         self.database.close()
@@ -109,7 +124,7 @@ class Life:
         for _ in range(2):
             try:
                 part()
-            except Exception as error:
+            except (OSError, SQLAlchemyError, httpx.HTTPError) as error:
                 self.tell("failed", repr(error))
             else:
                 return
@@ -129,12 +144,10 @@ class Life:
         return None
 
     def serve(self) -> None:
-        """Take the newest release, and show it."""
-        with self.database.read() as session:
-            self.follower.refresh(session)
-        for version in self.follower.zones.values():
-            names = frozenset(name for name, _ in version.rules())
-            self.tell("shown", version.serial, names)
+        """Take the newest release, and show it: its file is written, and taken into use."""
+        for _ in range(2):
+            with self.database.read() as session:
+                self.follower.refresh(session)
 
     def export(self) -> None:
         """Make the zone's file, and a checkpoint of the journal."""
@@ -158,10 +171,11 @@ def live(
     requests: Sequence[Request],
     connection: Connection,
 ) -> None:
-    """Run a life in this process; a zone of any size has a file."""
+    """Run a life in this process; a zone of any size has a file, and a change of it another."""
     enter(environment, log, plant)
     logs.to_stderr()
-    replace(follower, "SMALL", lambda _: 0)
+    replace(follower, "SMALL", lambda _: -1)
+    replace(follower, "FEWEST_DIRTY", lambda _: 0)
     Life(tokens, connection).run(requests)
     connection.close()
 

@@ -106,6 +106,8 @@ class Running:
         wait_until(self.is_ready, seconds, self.log)
 
     def is_ready(self) -> bool:
+        ended = [part for part, process in self.processes.items() if not process.is_alive()]
+        assert not ended, f"{ended} ended by itself: {self.log()}"
         try:
             return self.http.get("/readyz").status_code == 200
         except httpx.TransportError:

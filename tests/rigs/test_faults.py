@@ -96,6 +96,10 @@ def check_whole(running: Running, after: Told, before: Told) -> None:
     assert events == (newest or 0) == size
     assert {number: version for number, _, version, _ in found} == {number: acts for number, *_, acts in found}
     assert len(before.answered) <= sum(acts for *_, acts in found)
+    active = {sort_key(number.removeprefix("EX-")) for number, state, *_ in found if state == "active"}
+    for serial, names in before.shown[-1:]:
+        assert names <= active, "names were shown that no order holds"
+        assert after.mark[0] >= serial, "a serial was shown that no mark knows"
     assert {key: body["id"] for key, body in before.answered.items()}.items() <= {
         key: body["id"] for key, body in after.answered.items()
     }.items()
