@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pysqlite3
+from fastapi import Request
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
@@ -162,7 +163,7 @@ def idempotency_apart() -> None:
     """The act is committed first, and then the answer under its key."""
 
     def apart(keep: Method) -> Method:
-        def kept(request: idempotency.Request, *arguments: object) -> None:
+        def kept(request: Request, *arguments: object) -> None:
             _commit_so_far(request.state.session)
             keep(request, *arguments)
 

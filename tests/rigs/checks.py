@@ -33,7 +33,7 @@ class Zone(NamedTuple):
 
 def dug(port: int) -> Zone | None:
     """The zone as `dig` takes it; None where it cannot be had, or not whole."""
-    command = [find("dig", "bind9-dnsutils"), "@127.0.0.1", "-p", str(port), ZONE, "AXFR", "+time=2", "+tries=1"]
+    command = [str(find("dig", "bind9-dnsutils")), "@127.0.0.1", "-p", str(port), ZONE, "AXFR", "+time=2", "+tries=1"]
     lines = [
         line.split()
         for line in subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -20,19 +21,24 @@ from sqlalchemy.orm import Session
 from app import logs
 from app.db import Database
 from app.journal import signing
-from app.main import create_app, make_publisher, utc_now
+from app.main import utc_now
 from app.publication import building, follower
 from app.publication.builder import Builder
 from app.publication.marks import Marks
 from app.publication.plan import Plan
+from app.publication.publisher import Publisher
 from app.settings import Settings
 from tests.planted import replace
-from tests.rigs.processes import FORKS, end, enter, forked
+from tests.rigs.processes import FORKS, Running, end, enter, forked
 from tests.service import ZONE
 
 ORDERS = text("""SELECT number, state, version,
     (SELECT count(*) FROM events WHERE order_id = orders.id AND type LIKE 'order.%') FROM orders ORDER BY number""")
 JOURNAL = text("SELECT (SELECT count(*) FROM events), (SELECT max(seq) FROM events), (SELECT size FROM journal_head)")
+
+
+READY: list[FastAPI] = []
+"""An application, made in the process that others are forked from."""
 
 
 class Request(NamedTuple):
@@ -98,8 +104,10 @@ class Life:
             self.tell("found", *[tuple(row) for row in [*session.execute(ORDERS), *session.execute(JOURNAL)]])
             self.tell("mark", marks.highest(ZONE))
         signing.start(self.database, self.settings, utc_now)
-        self.app = create_app(self.settings, self.database, with_publisher=False)
-        self.publisher = make_publisher(self.settings, self.database)
+        self.app = READY.pop()
+        self.app.state.settings, self.app.state.database = self.settings, self.database
+        marked, never = Marks(self.settings.data_dir / "marks", "publisher"), self.app.state.guard.never
+        self.publisher = Publisher(self.database, marked, self.settings.zone_settings, never)
         self.publisher.start(utc_now())
         self.follower = Shown(self.settings, marks, self.database.read, AtOnce(self.database))
         self.follower.tell = self.tell
@@ -180,10 +188,11 @@ def live(
     connection.close()
 
 
-def lived(*arguments: Any) -> Told:  # noqa: ANN401 - those of `live`, but the last
-    """A life in a process of its own, from its beginning to whatever end."""
+def lived(running: Running, requests: Sequence[Request]) -> Told:
+    """A life of an installation in a process of its own, from its beginning to whatever end."""
     ours, theirs = FORKS.Pipe()
-    process = forked(live, *arguments, theirs)
+    given = (running.environment, running.log_file, running.plant, running.tokens)
+    process = forked(live, *given, requests, theirs)
     theirs.close()
     told = Told()
     with suppress(EOFError):

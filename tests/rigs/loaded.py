@@ -7,19 +7,19 @@ from app import migrate
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.rigs import mounted, processes
+from tests.rigs import lives, mounted, processes
 
-LOADED = (mounted, processes)
+LOADED = (lives, mounted, processes)
 """They import what runs in each."""
 
 
 def _warm() -> None:
-    """Routes and bodies are built once before the fork: much of what is made for that is kept."""
+    """Routes and bodies are built before the fork."""
     with TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
         database = Database(settings.database)
         migrate.upgrade(database)
-        create_app(settings, database)
+        lives.READY.append(create_app(settings, database, with_publisher=False))
         database.close()
 
 

@@ -14,6 +14,7 @@ from tests.rigs.checks import Journal, check_marks, check_orders
 from tests.rigs.ledger import Ledger, let
 from tests.rigs.processes import PARTS, Running
 from tests.rigs.secondaries import Secondaries
+from tests.servers import lasting_port
 from tests.service import Template
 from tests.subscribers.worlds import registered
 
@@ -26,7 +27,7 @@ Blow = Callable[[Running, Sequence[str]], None]
 def installed(directory: Path, template: Template, plant: str | None = None) -> Iterator[Running]:
     """An installation with everybody's tokens, and `dig` as an ISP, of which nothing runs; all ends with the block."""
     directory.mkdir(exist_ok=True)
-    installation = Installation(directory, {"PULIH_UNSEEN_WINDOW": "1s"})
+    installation = Installation(directory, {"PULIH_UNSEEN_WINDOW": "1s"}, lasting_port(), lasting_port())
     databases.make(installation.database, template.url)
     database = Database(installation.database)
     registered(database, "isp-dig", "127.0.0.1/32", now=dt.datetime.now(dt.UTC))
@@ -57,7 +58,7 @@ class Loop:
 
     def start(self) -> None:
         """Start what does not run; now and then it goes down while it starts."""
-        while self.chance.random() < 0.3:
+        while self.chance.random() < 0.5:
             self.running.start()
             self.blow(0.4, *PARTS)
         self.running.start()

@@ -49,7 +49,7 @@ def _in_turn(method: Method) -> Method:
     """Not while a rig tells the disk something."""
 
     @functools.wraps(method)
-    def asked(disk: "Disk", *arguments: Any) -> Any:  # noqa: ANN401 - of any request
+    def asked(disk: "Disk", *arguments: object) -> object:
         with disk.turn:
             return method(disk, *arguments)
 
@@ -235,10 +235,11 @@ class Mounted:
         self.folder = folder
         self._connection = connection
 
-    def tell(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - what that gives
-        """Raises EOFError where the file system has ended."""
+    def tell(self, name: str, *arguments: object) -> list[str]:
+        """What it says, if it says anything. Raises EOFError where the file system has ended."""
         self._connection.send((name, *arguments))
-        return self._connection.recv()
+        said: list[str] | None = self._connection.recv()
+        return said or []
 
 
 @contextmanager

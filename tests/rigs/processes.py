@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -30,7 +29,7 @@ FORKS.set_forkserver_preload(["tests.rigs.loaded"])
 PARTS: Mapping[str, Callable[[], int]] = {"api": lambda: main.main([]), "transfer": transfer.main}
 
 
-def forked(run: Callable[..., None], *arguments: Any) -> ForkServerProcess:  # noqa: ANN401 - whatever it takes
+def forked(run: Callable[..., None], *arguments: object) -> ForkServerProcess:
     """A process that runs a function of a module, in a process group of its own."""
     process = FORKS.Process(target=run, args=arguments)
     process.start()
@@ -125,7 +124,7 @@ class Running:
         return response.raise_for_status().text
 
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")[-6000:]
+        return self.log_file.read_text(errors="replace")[-12_000:]
 
     @property
     def environment(self) -> dict[str, str]:
