@@ -4,13 +4,14 @@ Where a server is not installed a test is skipped and says so; where CI=true is 
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -21,6 +22,9 @@ import pytest
 
 SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 LOWEST_PORT = 10_000
+GIVEN_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""From which to which port the system picks one for a connection, or for whoever asks for any."""
+
 PATIENCE = 20.0
 """Seconds until a daemon must answer."""
 
@@ -81,6 +85,21 @@ def free_port() -> int:
                 continue
             if port >= LOWEST_PORT:
                 return port
+
+
+def lasting_port() -> int:
+    """A loopback port for a server that goes down and comes back: the system gives it to no connection meanwhile."""
+    lowest_given = int(GIVEN_PORTS.read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(LOWEST_PORT, lowest_given)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+            suppress(OSError),
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 def answers_dns(port: int) -> bool:

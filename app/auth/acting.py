@@ -1,7 +1,6 @@
 """What every act by HTTP is made of: its transaction, its moment, the version that was shown, and the answer's tag."""
 
 import datetime as dt
-from functools import cached_property
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Response
@@ -18,11 +17,18 @@ class Act:
     def __init__(self, session: SessionDep, clock: ClockDep, response: Response) -> None:
         self.session, self.clock = session, clock
         self._response = response
+        self._now: dt.datetime | None = None
 
-    @cached_property
+    @property
     def now(self) -> dt.datetime:
-        """The moment of the act, taken when it is first asked for: by then the transaction has the writer's lock."""
-        return moment(self.session, self.clock)
+        """The moment of the act, taken when it is first asked for: by then the transaction has the writer's lock.
+
+        No `cached_property`: until Python 3.12 it has one lock for all acts, and whoever waits in it for the writer
+        keeps the writer from ending.
+        """
+        if self._now is None:
+            self._now = moment(self.session, self.clock)
+        return self._now
 
     def tagged(self, row: Row) -> Row:
         """Give a row back, and in the answer's `ETag` its version."""
