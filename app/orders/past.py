@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import Fault, NotFound, Unprocessable
 from app.journal import queries as journal
 from app.journal.events import EventType
 from app.journal.models import Event
-from app.orders import documents, queries, review_queue, slips, targets, trees
+from app.orders import documents, queries, review_queue, reviews, slips, targets, trees
 from app.orders.condition_documents import condition_document, tree_document
 from app.orders.documents import BLOCKS_SHOWN
-from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Order, OrderState, TargetRow
+from app.orders.models import LEAF, ORDINAL_BITS, ConditionRow, Order, OrderState, Review, TargetRow
 from app.orders.queries import OrderFilter
 from resolver_policy.conditions import State
 
@@ -149,7 +149,7 @@ def document(session: Session, uid: str, at: dt.datetime) -> dict[str, Any]:
         **summary(session, order, state, at),
         "blocks": [block(order, state, row, at) for row in shown],
         "blocks_left_out": order.targets_count - len(shown),
-        "conditions": [each for row in rows if row.op == LEAF for each in _condition(order, row, rows, events)],
+        "conditions": _conditions(session, order, rows, events),
         "condition_tree": tree_document(trees.tree_of(rows)) if rows else None,
         "slips": moves,
         "end_proposed": _end_proposed(events),
@@ -165,6 +165,30 @@ def block(order: Order, state: str, row: TargetRow, at: dt.datetime | None) -> d
         "state": state if released is None else "released",
         "released_at": released,
     }
+
+
+def reviews_at(
+    session: Session, at: dt.datetime, *, open_only: bool, order_uid: str | None, after: int, limit: int
+) -> Sequence[tuple[int, dict[str, Any]]]:
+    """Reviews that had been opened by a moment, as they stood, with their database ids."""
+    query = select(Review).where(Review.id > after, Review.opened_at <= at)
+    if open_only:
+        query = query.where(or_(Review.closed_at.is_(None), Review.closed_at > at))
+    if order_uid is not None:
+        query = query.where(Review.order_id == select(Order.id).where(Order.uid == order_uid).scalar_subquery())
+    rows = session.scalars(query.order_by(Review.id).limit(limit)).all()
+    return [(row.id, _review(session, row, at)) for row in rows]
+
+
+def _review(session: Session, row: Review, at: dt.datetime) -> dict[str, Any]:
+    said = reviews.document(session, row)
+    states = marked(journal.of_orders(session, [row.order_id], until=at))
+    condition = {**said["condition"], "state": states.get(said["condition"]["code"], str(State.PENDING))}
+    known = {**said, "version": None, "at": at, "condition": condition}
+    if row.closed_at is None or row.closed_at <= at:
+        return known
+    closing = dict.fromkeys(("closed_at", "decision", "decision_reason", "new_order_id"))
+    return {**known, **closing, "state": "open"}
 
 
 def _narrowed(narrowed: OrderFilter, at: dt.datetime) -> Iterator[ColumnElement[bool]]:
@@ -204,21 +228,30 @@ def _dates(session: Session, order: Order, events: Sequence[Event], at: dt.datet
     return found
 
 
-def _condition(
-    order: Order, row: ConditionRow, rows: Sequence[ConditionRow], events: Sequence[Event]
-) -> Iterator[dict[str, Any]]:
-    """One condition as it stood: its state, who fulfilled it, and until when it was promised."""
-    said = condition_document(row, list(rows))
-    found = {"state": marked(events).get(str(row.code), str(State.PENDING)), "version": None}
-    delegate = said["delegate"] if order.undoes_id is not None else None
-    promised = said["commitment_due_at"] if order.undoes_id is not None else None
+def _conditions(
+    session: Session, order: Order, rows: list[ConditionRow], events: Sequence[Event]
+) -> list[dict[str, Any]]:
+    """Conditions as they stood: their states, who fulfilled them, until when they were promised. A proposal that undoes
+    a lift begins with those of the order that was lifted."""
+    states, kept = marked(events), {"delegate": None, "commitment_due_at": None}
+    said = {str(row.code): {**condition_document(row, rows), **kept} for row in rows if row.op == LEAF}
+    if order.undoes_id is not None:
+        undone = document(session, session.get_one(Order, order.undoes_id).uid, order.proposed_at)
+        for each in undone["conditions"]:
+            said[each["code"]] |= {field: each[field] for field in kept}
     for event in events:
         facts = json.loads(event.body)["facts"]
-        if facts.get("code") == row.code and event.type == EventType.CONDITION_CLAIMED:
-            delegate = facts.get("delegate")
-        elif facts.get("code") == row.code and event.type == EventType.CONDITION_COMMITTED:
-            promised = _moment(facts["due_at"])
-    yield {**said, **found, "delegate": delegate, "commitment_due_at": promised}
+        if event.type == EventType.CONDITION_CLAIMED:
+            said[facts["code"]]["delegate"] = _delegate(facts.get("delegate"))
+        elif event.type == EventType.CONDITION_COMMITTED:
+            said[facts["code"]]["commitment_due_at"] = _moment(facts["due_at"])
+    return [{**each, "state": states.get(code, str(State.PENDING)), "version": None} for code, each in said.items()]
+
+
+def _delegate(told: dict[str, str] | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    return {**told, **{field: _moment(told[field]) for field in ("valid_from", "valid_until")}}
 
 
 def _end_proposed(events: Sequence[Event]) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from app.auth.acting import ActDep, ActOnShownDep
 from app.auth.idempotency import IdempotentRoute
 from app.deps import NowDep, PageDep, PlaceDep, SessionDep, tagged
 from app.journal.actor import Actor
-from app.orders import documents, incidents, notes, queries, review_queue, reviewing, reviews
+from app.orders import documents, incidents, notes, past, queries, review_queue, reviewing, reviews
 from app.orders.review_queue import QueueFilter, QueueKind
 from app.orders.review_schemas import Notes, ReviewOrder
 from app.orders.schemas import CloseReview, Moment
@@ -85,9 +85,22 @@ def list_reviews(
     session: SessionDep,
     page: PageDep,
     *,
+    now: NowDep,
     order: OrderId = None,
     open_only: Annotated[bool, Query(alias="open")] = False,
+    at: Moment | None = None,
 ) -> dict[str, Any]:
+    """With `at`, those that had been opened by a moment, as they stood then; `open`: those that were open then."""
+    if at is not None:
+        then = past.reviews_at(
+            session,
+            past.moment_of(at, now),
+            open_only=open_only,
+            order_uid=order,
+            after=page.after,
+            limit=page.limit + 1,
+        )
+        return page.answer([item for _, item in then], [place for place, _ in then])
     found = reviews.page(session, open_only=open_only, order_uid=order, after=page.after, limit=page.limit + 1)
     return page.answer([reviews.document(session, row) for row in found], [row.id for row in found])
 

@@ -155,6 +155,20 @@ def test_on_the_command_line(
     assert "b.example,lifted" in run("--from", text_of(NOW + 1.5 * HOUR), "--isp", "isp-one", "--change", "lifted")
     assert "a.example,blocked" in run("--from", "2020-01-01T00:00:00Z", "--zone", ZONE)
 
+    def also(*arguments: str) -> str:
+        main.main([*arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    then = text_of(NOW + 2.5 * HOUR)
+    assert [line.split()[:2] for line in also("order", "list", "--at", then).splitlines()] == [
+        ["active", "DIFF-1"],
+        ["active", "DIFF-2"],
+        ["active", "DIFF-3"],
+    ]
+    shown = json.loads(also("order", "show", "DIFF-1", "--at", then))
+    assert (shown["state"], shown["ended_at"]) == ("active", None)
+    assert also("export", ZONE, "--format", "domains", "--serial", str(serials[0])).splitlines()[0] == "a.example"
+
 
 ASKED: tuple[Callable[[Session], object], ...] = (
     lambda session: list(difference.between(session, NOW, NOW + HOUR)),

@@ -13,9 +13,10 @@ from app.cli import main
 from app.db import Database
 from app.journal import tree
 from app.settings import Settings
+from app.subscribers.register import AddSubscriber, add
 from tests.audit.journals import checkpoint, contents, exported, fill, packed, signer, started
 from tests.policy.scale import Record, scaled, seeded, tell
-from tests.service import HOUR, NOW, Json, Service, environment_of, targets, text_of
+from tests.service import HOST, HOUR, NOW, Json, Service, environment_of, targets, text_of
 
 PROOFS = 20
 
@@ -51,9 +52,12 @@ def lived(service: Service) -> Service:
 
 def test_what_decides_is_shown_and_all_else_left_out(lived: Service, tmp_path: Path) -> None:
     path = tmp_path / "proof.zip"
-    answer = taken(lived, path, f"at={text_of(NOW)}")
+    with lived.database.write() as session:
+        add(session, HOST, AddSubscriber("isp-one", ("192.0.2.1",)), NOW)
+    answer = taken(lived, path, f"at={text_of(NOW)}&isp=isp-one")
 
     assert answer["decided"]["blocked"] is True
+    assert (answer["held"]["answer"], answer["held"]["why"]) == ("not_known", "never_seen")
     assert answer["zones"][0]["digest"].startswith("sha256:")
     assert [kind for kind in types(path) if kind != "left out"] == ["log.key_made", "order.proposed", "order.approved"]
     assert verify.verify(path).startswith(

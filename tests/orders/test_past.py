@@ -106,3 +106,45 @@ def test_pages_of_the_past_are_whole(service: Service) -> None:
         cursor = page["next"]
 
     assert found == [f"n{number}-{each}.example" for number in range(3) for each in range(4)]
+
+
+def test_a_review_as_it_stood(service: Service) -> None:
+    """A breach after the lift opens it (2), somebody decides (3)."""
+    order = service.block("a.example", number="PAST-R")
+    service.clock.forward(HOUR)
+    service.meet(condition(order))
+    service.clock.forward(HOUR)
+    service.mark(condition(order), "breach", by="approver-1", reason="it is back", authority="The ministry")
+    (opened,) = service.read("reviews")["items"]
+    service.clock.forward(HOUR)
+    body = {"decision": "no_action", "reason": "a mistake"}
+    assert service.post(f"reviews/{opened['id']}/close", body, by="approver-2").status_code == 200
+
+    def at(hours: float, more: str = "") -> list[Json]:
+        items: list[Json] = service.read(f"reviews?at={text_of(NOW + hours * HOUR)}{more}")["items"]
+        return items
+
+    assert at(1) == []
+    assert at(2) == [{**opened, "version": None, "at": text_of(NOW + 2 * HOUR)}]
+    assert [each["state"] for each in at(3)] == ["closed"]
+    assert [len(at(hours, "&open=true")) for hours in (1, 2, 3)] == [0, 1, 0]
+    assert len(at(3, f"&order={order['id']}")) == 1
+
+
+def test_a_proposal_that_undoes_a_lift_begins_with_the_promises_of_that_order(service: Service) -> None:
+    """Also where somebody moves one of them later."""
+    order = service.block("a.example", number="PAST-U")
+    service.clock.forward(HOUR)
+    promised = [{"condition": "content_removed", "due_at": text_of(NOW + 30 * DAY)}]
+    service.lift(order, ground="solution_indicated", commitments=promised)
+    service.clock.forward(HOUR)
+    undone = service.post(f"orders/{order['id']}/undo", {"reason": "x"}, by="approver-1")
+    assert undone.status_code == 200, undone.text
+    (proposal,) = service.read("orders?state=proposed")["items"]
+    told = condition(service.read(f"orders/{proposal['id']}"))
+    service.clock.forward(HOUR)
+
+    then = condition(order_at(service, proposal, 2.5))
+    assert then == {**told, "version": None}
+    assert condition(order_at(service, order, 2.5))["commitment_due_at"] == text_of(NOW + 30 * DAY)
+    assert condition(order_at(service, order, 0.5))["commitment_due_at"] is None
