@@ -27,6 +27,7 @@ from app.subscribers import queries as subscribers
 
 router = APIRouter(prefix="/api/v1")
 
+ZIPPED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}}, 409: {}}
 READERS = frozenset({OPERATOR, APPROVER, AUDITOR})
 Reader = Annotated[Actor, Depends(Allow(*READERS))]
 Auditor = Annotated[Actor, Depends(Allow(AUDITOR))]
@@ -92,7 +93,13 @@ def read_history(name: str, actor: Reader, session: SessionDep, page: PageDep) -
     return page.answer([journal.document(event) for event in events], [event.seq for event in events])
 
 
-@router.get("/names/{name}/proof", tags=["audit"], summary="The answer about a name at a moment, to be checked offline")
+@router.get(
+    "/names/{name}/proof",
+    response_class=Response,
+    responses=ZIPPED,
+    tags=["audit"],
+    summary="The answer about a name at a moment, to be checked offline",
+)
 def read_proof(
     name: str,
     actor: Auditor,
@@ -142,7 +149,10 @@ def read_differences(
 
 
 @router.get(
-    "/zones/{zone}/differences", tags=["zones"], summary="Names that a zone blocked at one of two serials alone"
+    "/zones/{zone}/differences",
+    responses={410: {}},
+    tags=["zones"],
+    summary="Names that a zone blocked at one of two serials alone",
 )
 def read_zone_differences(
     zone: str,
@@ -160,7 +170,12 @@ def read_zone_differences(
     return {**step.document(), **differences.page(found, limit)}
 
 
-@router.get("/subscribers/{isp}/differences", tags=["subscribers"], summary="What an ISP had to add and to drop")
+@router.get(
+    "/subscribers/{isp}/differences",
+    responses={410: {}},
+    tags=["subscribers"],
+    summary="What an ISP had to add and to drop",
+)
 def read_isp_differences(
     isp: str,
     zone: str,
