@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(databases.KIND != "sqlite", reason="PostgreSQL writes for itself, and in many processes"),
 ]
 
-FAULTS = 40
+FAULTS = 32
 """Some six hundred steps fail in four ways each; every kind of step comes before any a second time."""
 
 PUBLISHED_WITHIN = 5.0
