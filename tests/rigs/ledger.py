@@ -22,6 +22,9 @@ LIFT = {"ground": "wrong_block", "reason": "x"}
 MOST_ORDERS = 8
 """Orders that a client works on at once; one is lifted before the next is proposed."""
 
+LONGEST_SILENCE = 20.0
+"""Seconds without an answer to any client: none waits so long for another."""
+
 
 @dataclass
 class Change:
@@ -167,9 +170,13 @@ class Ledger:
         return {order.name for order in self.orders if order.is_blocked}
 
 
-def let(clients: Sequence[Client], changes: int, seconds: float = 30) -> None:
-    """Wait until so many more changes were answered, however fast the machine is, or nobody goes on."""
-    goal, until = sum(client.answered for client in clients) + changes, time.monotonic() + seconds
-    while sum(client.answered for client in clients) < goal and any(client.is_alive() for client in clients):
-        assert time.monotonic() < until, "too few changes were answered"
+def let(clients: Sequence[Client], changes: int) -> None:
+    """Wait until so many more changes were answered, or nobody goes on; fails where nothing moves any more."""
+    began = answered = sum(client.answered for client in clients)
+    moved_at = time.monotonic()
+    while answered < began + changes and any(client.is_alive() for client in clients):
+        now = sum(client.answered for client in clients)
+        if now > answered:
+            answered, moved_at = now, time.monotonic()
+        assert time.monotonic() < moved_at + LONGEST_SILENCE, "no change is answered any more"
         time.sleep(0.002)

@@ -47,18 +47,20 @@ def kill(running: Running, parts: Sequence[str]) -> None:
 
 
 class Loop:
-    """Deals blows to an installation, and looks what is left."""
+    """Deals blows to an installation, and looks what is left; with some `share` of starts it goes down once more."""
 
-    def __init__(self, running: Running, servers: Secondaries, chance: Random, blow: Blow = kill) -> None:
+    def __init__(
+        self, running: Running, servers: Secondaries, chance: Random, blow: Blow = kill, *, share: float = 0.5
+    ) -> None:
         self.running, self.servers, self.chance = running, servers, chance
         self.ledger = Ledger(running, chance)
         self.journal = Journal(running)
         self.blows = 0
-        self._blow = blow
+        self._blow, self._share = blow, share
 
     def start(self) -> None:
         """Start what does not run; now and then it goes down while it starts."""
-        while self.chance.random() < 0.5:
+        while self.chance.random() < self._share:
             self.running.start()
             self.blow(0.4, *PARTS)
         self.running.start()

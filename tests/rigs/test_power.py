@@ -1,5 +1,6 @@
 """The power fails under the whole data directory: what was answered is there, nothing is damaged, and it starts."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,9 +39,9 @@ class Power:
 
 def test_nothing_that_was_answered_is_forgotten(tmp_path: Path, template: Template, record_property: Record) -> None:
     with installed(tmp_path, template) as running, forgetful(running) as disk:
-        power = Power(disk, "power")
+        power = Power(disk, f"power {os.environ.get('PULIH_TEST_SEED', '')}")
         servers = Secondaries({OURS: running.installation.dns_port})
-        rig = Loop(running, servers, seeded("power"), power.fail)
+        rig = Loop(running, servers, seeded("power"), power.fail, share=0.3)
         rig.start()
         with servers.watched():
             while rig.blows < scaled(CUTS):
