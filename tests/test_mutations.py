@@ -3,12 +3,16 @@
 import json
 from random import Random
 
+import pytest
+
 from tests.cases.applying import an_application, apply, granted, papers
 from tests.orders.test_sops import said
 from tests.policy.scale import Record, scaled, tell
 from tests.problem_documents import check_shape
 from tests.service import HOUR, NOW, Json, Service, a_leaf, an_order, condition, text_of
 from tests.test_problem_shape import OVERRIDE
+
+pytestmark = pytest.mark.long
 
 MUTATIONS = 400
 

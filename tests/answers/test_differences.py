@@ -138,8 +138,8 @@ def test_on_the_command_line(
     service, serials = lived
     for name, value in {**environment_of(service.settings), "PULIH_TOKEN": service.tokens["auditor-1"]}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("app.cli.context.utc_now", service.clock)
-    monkeypatch.setattr("app.cli.difference.utc_now", service.clock)
+    for module in ("difference", "orders", "zones", "context"):  # last what the others import it from
+        monkeypatch.setattr(f"app.cli.{module}.utc_now", service.clock)
 
     def run(*arguments: str) -> str:
         main.main(["difference", *arguments], standalone_mode=False)

@@ -24,7 +24,10 @@ LEAST_ROOM, STEP = 250, 23
 NAMES = 60
 PLENTY = 64 * 1024
 
-pytestmark = pytest.mark.skipif(databases.KIND != "sqlite", reason="a server of PostgreSQL has its own disk")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(databases.KIND != "sqlite", reason="a server of PostgreSQL has its own disk"),
+]
 
 
 class Tried:

@@ -25,6 +25,8 @@ from tests.servers import wait_until
 from tests.servers_clock import MovedClock
 from tests.service import DAY, HOUR, NOW, Service, an_order, environment_of, targets, text_of
 
+pytestmark = pytest.mark.long
+
 STEPS = (
     (HOUR, HOUR - 2 * DAY, HOUR + 10 * DAY),
     (DAY, DAY - 2 * DAY, DAY + 8 * DAY, DAY + 18 * DAY, DAY + 16 * DAY),

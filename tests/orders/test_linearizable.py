@@ -17,6 +17,8 @@ from tests.orders.linearizable import DONE, READ, STALE, WRONG_STATE, Call, faul
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.service import DAY, NOW, Json, Service, a_leaf, running, targets, text_of
 
+pytestmark = pytest.mark.long
+
 PEOPLE = {"sqlite": 4, "postgresql": 16}[databases.KIND]
 """Who act at the same time, each through one of two services."""
 

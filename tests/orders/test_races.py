@@ -19,6 +19,8 @@ from tests.conftest import Application
 from tests.policy.scale import Record, scaled, tell
 from tests.service import DAY, Json, Service, an_order, condition, targets
 
+pytestmark = pytest.mark.long
+
 RACES = 100
 """Of each of the three kinds that matter most, times PULIH_TEST_SCALE."""
 

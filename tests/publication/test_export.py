@@ -226,13 +226,6 @@ def test_files_are_durable_before_their_digest_says_that_they_are_whole(
     assert {stat.S_IMODE(each.stat().st_mode) for each in files(settings)} == {0o640}
 
 
-def test_a_part_of_the_file_may_be_asked_for(filled: Service) -> None:
-    whole = fetch(filled).content
-
-    part = fetch(filled, Range="bytes=10-19")
-    assert (part.status_code, part.content) == (206, whole[10:20])
-
-
 def test_nothing_that_an_operator_wrote_is_in_a_zone(service: Service) -> None:
     service.block("a.example", number="SECRET-1", authority="SECRET", reason={"id": "SECRET", "en": "SECRET"})
     service.publish()

@@ -23,7 +23,7 @@ from tests.policy.zones import lines, parsed, records_of
 from tests.publication.files import Here
 from tests.publication.pasts import records, secondary_at, take
 from tests.publication.test_follower import block, refreshed
-from tests.publication.test_restored import restore, snapshot
+from tests.publication.test_restored import release_stop, restore, snapshot
 from tests.publication.test_snapshot import spoil
 from tests.publication.test_zones import restarted
 from tests.publication.worlds import Rules, World, random_act
@@ -247,6 +247,7 @@ def test_restored_database_gets_a_file_of_its_own(world: World, follower: Follow
     restored = restore(world, backup)
     restored.held = world.held[:1]
     restored.publisher.start(NOW)
+    release_stop(restored)
     for number in range(2):
         block(restored, f"new{number}.example")
     with restored.database.read() as session:

@@ -24,6 +24,8 @@ from tests.policy.scale import Record, scaled, tell
 from tests.publication.worlds import World
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.long
+
 COMMAND = (sys.executable, "-m", "app.main", "--only-publisher")
 COUNT = 3
 ROUNDS = 1

@@ -9,11 +9,14 @@ import dns.message
 import dns.opcode
 import dns.query
 import dns.tsig
+import pytest
 
 from tests.installation import Installation, Service, order
 from tests.resolvers.test_main_job import bind_of
 from tests.servers import Server, free_port, named, wait_until
 from tests.subscribers.wire import tsig_key
+
+pytestmark = pytest.mark.long
 
 NAME = "blocked.example"
 
