@@ -16,7 +16,7 @@ from resolver_policy import wire
 from resolver_policy.actions import parse_action
 from resolver_policy.delta import Rule
 
-TODO = (
+REMEDY = (
     "delete the file: the transfer process makes it anew from the database, and serves the zone meanwhile. Then look "
     "for what altered it"
 )
@@ -32,22 +32,22 @@ def check(database: Database, settings: Settings, zone: Zone, tick: Tick) -> Che
         return _without(database, name, zone)
     except DamagedError as error:
         findings.add(str(path), f"cannot be read: {error}")
-        return found(name, findings, "", TODO)
+        return found(name, findings, "", REMEDY)
     except OSError as error:
         return could_not_look(name, f"{path}: {error.strerror}")
     rendered = wire.Zone(zone.name, parse_action(zone.action), wire.Soa(settings.mname, settings.rname))
     with database.read() as session:  # opened after the file: it knows the file's release
         if files.identity(session, zone, rendered, file.identity.release_id) != file.identity:
             findings.add(str(path), f"says serial {file.identity.serial}: of another past, or made with other settings")
-            return found(name, findings, "", TODO)
+            return found(name, findings, "", REMEDY)
         try:
             count = compare.names(session, zone, file.identity.release_id, _lines(file), findings, tick)
         except (DamagedError, UnreadableError, ValueError) as error:
             findings.add(str(path), str(error))
-            return found(name, findings, "", TODO)
+            return found(name, findings, "", REMEDY)
     if file.is_damaged:
         findings.add(str(path), "octets of it are not those that were written")
-    return found(name, findings, f"serial {file.identity.serial}: {count:,} names, as the rules say", TODO)
+    return found(name, findings, f"serial {file.identity.serial}: {count:,} names, as the rules say", REMEDY)
 
 
 def _without(database: Database, name: str, zone: Zone) -> Check:

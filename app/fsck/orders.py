@@ -26,7 +26,7 @@ from resolver_policy import names
 from resolver_policy.errors import PolicyError
 
 ORDERS = "orders"
-TODO = (
+REMEDY = (
     "the tables were altered past the service, or the service has a fault: nothing here mends them. Compare each order "
     "with its events (`pulih audit export`), and restore a backup from before"
 )
@@ -89,7 +89,9 @@ def check(session: Session, tick: Tick) -> Check:
             findings.add(f"order {order.number or order.uid}", why)
     for order_id in sorted(tables.strays()):
         findings.add(f"order with database id {order_id}", "has no row, and events or rows that are about it")
-    return found(ORDERS, findings, f"{count:,} orders, their names, conditions and times are as their events say", TODO)
+    return found(
+        ORDERS, findings, f"{count:,} orders, their names, conditions and times are as their events say", REMEDY
+    )
 
 
 def rows(session: Session) -> int:

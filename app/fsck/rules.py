@@ -23,7 +23,7 @@ from resolver_policy.rules import Cell, build, together
 from resolver_policy.targets import Decision
 
 RULES, RELEASE = "rules", "release"
-TODO = (
+REMEDY = (
     "what is published is not what was decided. Where `orders` is well, the rules are wrong: lift and undo each order "
     "named by hand, or restore a backup; where `orders` is not, begin there"
 )
@@ -106,7 +106,7 @@ def check(session: Session, never: Never, tick: Tick) -> Check:
         findings.add(f"order with database id {order_id}", "is published as it is not, and no act of it waits")
     _look_at_zones(session, newest, findings)
     stopped = f"; {kept_back} names are held back by a stop (pulih guard stops)" if kept_back else ""
-    return found(RULES, findings, f"{count:,} names of release {newest.id} are as decided{stopped}", TODO)
+    return found(RULES, findings, f"{count:,} names of release {newest.id} are as decided{stopped}", REMEDY)
 
 
 def check_release(session: Session, tick: Tick) -> Check:
@@ -131,7 +131,7 @@ def check_release(session: Session, tick: Tick) -> Check:
     ):
         if is_ != said:
             findings.add(f"release {newest.id}", f"its {what} are {is_}, and its row says {said}")
-    return found(RELEASE, findings, f"digest sha256:{made.hex()} is that of {totals.names:,} names", TODO)
+    return found(RELEASE, findings, f"digest sha256:{made.hex()} is that of {totals.names:,} names", REMEDY)
 
 
 def names_published(session: Session) -> int:

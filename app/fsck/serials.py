@@ -18,7 +18,7 @@ from app.publication.models import Zone, ZoneSerial
 from app.settings import Settings
 
 HIGH_WATER = "mark"
-TODO = (
+REMEDY = (
     "an older copy of the database was put in its place, or an older one serves: the service publishes no new block "
     "from it until two approvers have released that (`pulih guard stops`) or the gap was recorded (`pulih restore`)"
 )
@@ -47,7 +47,7 @@ def check_journal(session: Session, shown: Shown | None) -> Check:
     if not _holds(session, shown) and not set_back.is_recorded(session):
         findings.add("the journal", f"{shown.size:,} events were there, and the {size:,} of the database are others")
     return found(
-        HIGH_WATER, findings, f"the {shown.size:,} events that were there are in the journal of {size:,}", TODO
+        HIGH_WATER, findings, f"the {shown.size:,} events that were there are in the journal of {size:,}", REMEDY
     )
 
 
@@ -63,7 +63,7 @@ def check(session: Session, marked: Marked, zone: Zone, served: Mapping[str, int
     if sent is not None and sent < shown:
         findings.add(f"zone {zone.name}", f"serial {sent} is served, and {shown} was shown before")
     was_served = "" if sent is None else f", served is {sent}"
-    return found(name, findings, f"the database has {known}, the mark is {shown}{was_served}", TODO)
+    return found(name, findings, f"the database has {known}, the mark is {shown}{was_served}", REMEDY)
 
 
 def _holds(session: Session, shown: Shown) -> bool:

@@ -29,7 +29,7 @@ from resolver_policy.actions import parse_action
 LATE = dt.timedelta(seconds=30)
 """A server that has not had a release for so long after it came out is behind."""
 
-TODO = (
+REMEDY = (
     "where `rules` and `file` are well, start the transfer process anew (`pulih serve`); a secondary that differs is "
     "to take the whole zone again"
 )
@@ -96,9 +96,9 @@ def _compared(fetch: Fetch, name: str, served: dict[str, int], tick: Tick) -> Ch
             count = _names(fetch, findings, served, tick, sorter)
     except UnreadableError as error:
         findings.add(f"{fetch.endpoint}, zone {fetch.zone.name}", f"no secondary would take it: {error}")
-        return found(name, findings, "", TODO)
+        return found(name, findings, "", REMEDY)
     serial = served[fetch.zone.name]
-    return found(name, findings, f"{fetch.endpoint} sends serial {serial}: {count:,} names, as the rules say", TODO)
+    return found(name, findings, f"{fetch.endpoint} sends serial {serial}: {count:,} names, as the rules say", REMEDY)
 
 
 def _names(

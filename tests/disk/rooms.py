@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.servers import find, missing
 
 
@@ -47,7 +45,7 @@ def memory(path: Path, kibibytes: int) -> Iterator[Room]:
 def disk(path: Path, mebibytes: int) -> Iterator[Room]:
     """ext4 in a file."""
     if not Path("/dev/loop-control").exists():
-        pytest.skip("this system has no loop devices")
+        missing("this system has no loop devices")
     image = path.with_name(f"{path.name}.img")
     with image.open("wb") as file:
         file.truncate(mebibytes << 20)
