@@ -14,9 +14,13 @@ from hypothesis import settings as hypothesis_settings
 
 from app.auth.rates import Rates
 from app.db import Database
-from app.main import create_app
+from app.main import create_app, make_publisher
+from app.orders import emergency
+from app.publication.follower import Follower
+from app.publication.marks import Marks
 from app.settings import Settings
 from tests import databases
+from tests.publication.worlds import World
 from tests.service import FrozenClock, Service, Template, copy_of, make_template, serving, settings_in
 
 hypothesis_settings.register_profile(
@@ -119,6 +123,27 @@ def installed(
         yield service
     finally:
         service.close()
+
+
+@pytest.fixture
+def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> Iterator[World]:
+    """Orders on a database with a publisher: nothing but the first, empty release."""
+    world = World(database, make_publisher(settings, database), clock, template, settings)
+    world.publisher.start(clock())
+    yield world
+    world.publisher.close()
+
+
+@pytest.fixture
+def follower(settings: Settings, database: Database) -> Follower:
+    """What a transfer process holds of the zones."""
+    return Follower(settings, Marks(settings.data_dir / "marks", "transfer"), database.read)
+
+
+@pytest.fixture
+def many_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One person may issue the emergency orders of any number of histories."""
+    monkeypatch.setattr(emergency, "NAMES_A_PERSON", 1_000_000)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

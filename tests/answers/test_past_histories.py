@@ -13,12 +13,9 @@ import pytest
 from app.answers import held
 from app.answers.held import Known
 from app.answers.names import explain
-from app.db import Database
-from app.main import make_publisher
-from app.orders import difference, emergency, past
+from app.orders import difference, past
 from app.orders.difference import Changed
 from app.orders.queries import OrderFilter
-from app.settings import Settings
 from app.subscribers import difference as published
 from app.subscribers.held import Basis
 from app.subscribers.queries import by_name
@@ -30,7 +27,7 @@ from tests.orders.histories import History
 from tests.orders.history_rounds import play
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.publication.worlds import World, random_act
-from tests.service import HOST, FrozenClock, Template
+from tests.service import HOST
 
 pytestmark = [pytest.mark.long, pytest.mark.database]
 
@@ -39,16 +36,7 @@ PAIRS, MOMENTS = 8, 6
 ISP_ROUNDS, ASKED = 18, 80
 
 
-@pytest.fixture
-def world(
-    database: Database, settings: Settings, clock: FrozenClock, template: Template, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    monkeypatch.setattr(emergency, "NAMES_A_PERSON", 1_000_000)  # one person acts in all of them
-    world = World(database, make_publisher(settings, database), clock, template, settings)
-    world.publisher.start(clock())
-    return world
-
-
+@pytest.mark.usefixtures("many_lives")
 @pytest.mark.parametrize("seed", range(scaled(1)))
 def test_the_past_is_answered_as_it_was(
     world: World, seed: int, record_property: Record, monkeypatch: pytest.MonkeyPatch
@@ -151,6 +139,7 @@ def ancestors(name: str) -> list[str]:
     return [name.split(".", cut)[-1] for cut in range(1, name.count(".") + 1)]
 
 
+@pytest.mark.usefixtures("many_lives")
 @pytest.mark.parametrize("seed", range(scaled(1)))
 def test_what_is_said_of_an_isp_is_so(world: World, seed: int, record_property: Record) -> None:
     """Servers that take zones, use them later, lose transfers, and of which some sights are never written down."""

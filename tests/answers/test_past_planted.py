@@ -9,12 +9,9 @@ from sqlalchemy import select
 from app.answers import held
 from app.answers.held import Known
 from app.answers.names import explain
-from app.db import Database
-from app.main import make_publisher
 from app.orders import difference, past
 from app.orders.models import Order
 from app.orders.queries import OrderFilter
-from app.settings import Settings
 from app.subscribers.deliveries import record
 from app.subscribers.queries import by_name
 from app.subscribers.register import AddSubscriber, add
@@ -24,17 +21,10 @@ from tests.answers.past_truth import MINUTE, serial_of
 from tests.planted import planted
 from tests.planted.past import PLANTS
 from tests.publication.worlds import World
-from tests.service import HOST, NOW, ZONE, FrozenClock, Template
+from tests.service import HOST, NOW, ZONE
 
 pytestmark = pytest.mark.database
 NAME = "a.example"
-
-
-@pytest.fixture
-def world(database: Database, settings: Settings, clock: FrozenClock, template: Template) -> World:
-    world = World(database, make_publisher(settings, database), clock, template, settings)
-    world.publisher.start(clock())
-    return world
 
 
 @pytest.fixture

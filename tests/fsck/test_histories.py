@@ -4,7 +4,6 @@ from random import Random
 
 import pytest
 
-from app.orders import emergency
 from tests.fsck.looking import wrong
 from tests.orders.histories import History
 from tests.orders.history_rounds import play
@@ -16,11 +15,9 @@ pytestmark = pytest.mark.long
 SIDE_BY_SIDE, ROUNDS, ACTS = 8, 14, 60
 
 
+@pytest.mark.usefixtures("many_lives")
 @pytest.mark.parametrize("seed", range(scaled(1)))
-def test_nothing_is_found_wrong_in_a_random_history(
-    world: World, monkeypatch: pytest.MonkeyPatch, seed: int, record_property: Record
-) -> None:
-    monkeypatch.setattr(emergency, "NAMES_A_PERSON", 1_000_000)  # one person acts in all of them
+def test_nothing_is_found_wrong_in_a_random_history(world: World, seed: int, record_property: Record) -> None:
     random, acts = seeded(f"fsck {seed}"), 0
     histories = [History(f"h{number}.example", Random(random.random())) for number in range(SIDE_BY_SIDE)]
     for turn in range(ROUNDS):

@@ -15,15 +15,12 @@ import pytest
 from sqlalchemy import select
 
 from app.answers.names import explain
-from app.db import Database
 from app.journal.actor import CLOCK
 from app.journal.models import Event
-from app.main import make_publisher
 from app.orders import clock as orders_clock
-from app.orders import emergency, states
+from app.orders import states
 from app.publication import zones
 from app.publication.store import rules_of_release
-from app.settings import Settings
 from resolver_policy.targets import Decision
 from tests.orders import model
 from tests.orders.histories import History
@@ -31,7 +28,6 @@ from tests.orders.history_rounds import play
 from tests.policy.lookups import bind, records
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.publication.worlds import World
-from tests.service import FrozenClock, Template
 
 pytestmark = pytest.mark.long
 
@@ -41,16 +37,7 @@ QUESTIONS = 2
 LINES = 100
 
 
-@pytest.fixture
-def world(
-    database: Database, settings: Settings, clock: FrozenClock, template: Template, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    monkeypatch.setattr(emergency, "NAMES_A_PERSON", 1_000_000)  # one person acts in all of them
-    world = World(database, make_publisher(settings, database), clock, template, settings)
-    world.publisher.start(clock())
-    return world
-
-
+@pytest.mark.usefixtures("many_lives")
 @pytest.mark.parametrize("seed", range(2 * scaled(1)))
 def test_a_name_is_blocked_exactly_when_the_model_says_so(world: World, seed: int, record_property: Record) -> None:
     random = seeded(f"histories {seed}")
