@@ -177,7 +177,7 @@ def _commit_so_far(session: Session) -> None:
     session.flush()
     connection = session.connection()
     connection.exec_driver_sql("COMMIT")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN")
 
 
 def _write_requests_by(write: Callable[[Database], AbstractContextManager[Session]]) -> None:

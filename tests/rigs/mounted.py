@@ -19,10 +19,11 @@ from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import mfusepy
 
+from tests.rigs.faults import Fault
 from tests.rigs.processes import FORKS, Running, end, enter, forked
 from tests.rigs.storage import File, Folder, Node, Storage
 from tests.servers import find, missing, wait_until
@@ -32,14 +33,6 @@ BLOCK = 4096
 UNCOUNTED = re.compile(r"-shm$|/\.fuse_hidden")
 """SQLite's shared memory: the kernel writes its pages when it likes, and nothing is read back after a start. And what
 was removed while it is open, which libfuse moves aside."""
-
-
-class Fault(NamedTuple):
-    """At which step something goes wrong: before it is done or after, by an error or by killing whoever asks."""
-
-    step: int
-    is_done: bool
-    kills: bool
 
 
 Method = Callable[..., Any]

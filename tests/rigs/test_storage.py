@@ -9,7 +9,8 @@ from random import Random
 import pysqlite3
 import pytest
 
-from tests.rigs.mounted import Fault, Mounted, mounted
+from tests.rigs.faults import Fault
+from tests.rigs.mounted import Mounted, mounted
 from tests.rigs.storage import File, Storage
 
 CUTS = 300
