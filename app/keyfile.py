@@ -5,6 +5,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from app import drafts
 from app.errors import SettingInvalid
 
 KEY_OCTETS = 32
@@ -18,13 +19,13 @@ def make(path: Path) -> bytes:
     It appears whole or not at all: written under another name, then linked to its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    drafts.sweep(path.parent, path.name)
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            _write(draft, secrets.token_bytes(KEY_OCTETS))
-            _link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with drafts.draft(path.parent, path.name) as file:
+            file.write(secrets.token_bytes(KEY_OCTETS))
+            file.flush()
+            os.fsync(file.fileno())
+            _link(Path(file.name), path)
     return read(path)
 
 
@@ -45,14 +46,6 @@ def read(path: Path) -> bytes:
             "put back the copy that was made with the database"
         )
     return octets
-
-
-def _write(path: Path, octets: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _link(draft: Path, path: Path) -> None:

@@ -4,14 +4,14 @@ is there."""
 import hashlib
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from struct import Struct
 from typing import IO
 from zlib import crc32
 
+from app import drafts
 from app.journal.notes import Signer
 from app.publication import export_index
 from app.publication.marks import sync_folder
@@ -79,17 +79,18 @@ def written(path: Path) -> Iterator[ExportFile]:
     """Write the files of an export under other names and move them into place, the digest last and once they are
     durable: it says that they are whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent, path.suffix)
     with ExitStack() as stack:
-        plain, packed, index, said = (stack.enter_context(_temporary(path.parent)) for _ in range(4))
+        plain, packed, index, said = (stack.enter_context(_draft(path.parent)) for _ in range(4))
         file = ExportFile(plain, packed)
         yield file
         index.write(file.end())
         said.write(f"{file.digest}  {path.name}\n{file.gzip_digest}  {gzip_of(path).name}\n".encode())
-        _place(packed, gzip_of(path))
-        _place(plain, path)
-        _place(index, path.with_name(path.name + export_index.ENDING))
+        drafts.place(packed, gzip_of(path))
+        drafts.place(plain, path)
+        drafts.place(index, path.with_name(path.name + export_index.ENDING))
         sync_folder(path.parent)
-        _place(said, digest_of(path))
+        drafts.place(said, digest_of(path))
     sync_folder(path.parent)
 
 
@@ -107,9 +108,9 @@ def signed(path: Path, signer: Signer) -> bytes:
     """The signature of an export (Ed25519, over its octets): made once, and kept under the key's id."""
     kept = path.with_name(f"{path.name}.{signer.public.id.hex()}{SIGNATURE_ENDING}")
     if not kept.exists():
-        with path.open("rb") as file, _temporary(path.parent) as target:
+        with path.open("rb") as file, _draft(path.parent) as target:
             target.write(signer.private.sign(_mapped(file)))
-            _place(target, kept)
+            drafts.place(target, kept)
     return kept.read_bytes()
 
 
@@ -151,19 +152,14 @@ def _written_at(path: Path) -> int:
         return 0
 
 
-def _place(file: IO[bytes], path: Path) -> None:
-    """Make what was written durable, and move it into place."""
-    file.flush()
-    os.fsync(file.fileno())
-    Path(file.name).chmod(0o640)
-    Path(file.name).replace(path)
+def _draft(folder: Path) -> AbstractContextManager[IO[bytes]]:
+    return drafts.draft(folder, "export")
 
 
-@contextmanager
-def _temporary(folder: Path) -> Iterator[IO[bytes]]:
-    """A file that is gone afterwards, unless it was moved into place."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+def _sweep(folder: Path, suffix: str) -> None:
+    """Remove what a killed writer has left of an export: files that have no digest beside them."""
+    found = (path for ending in ("", GZIP_ENDING, export_index.ENDING) for path in folder.glob(f"*{suffix}{ending}"))
+    for path in drafts.abandoned(found):
+        whole = path.with_name(path.name.partition(suffix)[0] + suffix)
+        if not digest_of(whole).exists():
+            path.unlink(missing_ok=True)

@@ -1,15 +1,14 @@
 """Writing a snapshot file: under another name first, and moved into place when it is whole and durable."""
 
 import errno
-import fcntl
 import hashlib
 import os
-import tempfile
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app import drafts
 from app.publication.marks import sync_folder
 from app.publication.snapshot import HEAD, MAGIC, TAIL, Identity, Index, Serials, Snapshot
 from resolver_policy.wire import Chunk
@@ -24,10 +23,9 @@ class SnapshotWriter:
 
     def __init__(self, path: Path, identity: Identity) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
         self._path = path
-        descriptor, self._temporary = _begun(path)
-        self._file = os.fdopen(descriptor, "wb", BUFFER)
+        self._left = ExitStack()
+        self._file = self._left.enter_context(drafts.draft(path.parent, path.name))
         self._head = identity.dump()
         self._index = Index.empty()
         self._at = self._file.write(MAGIC + HEAD.pack(len(self._head)) + self._head)
@@ -38,8 +36,7 @@ class SnapshotWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._temporary.unlink(missing_ok=True)
-        self._file.close()
+        self._left.close()
 
     def add(self, chunk: Chunk) -> None:
         """Write a chunk."""
@@ -64,21 +61,8 @@ class SnapshotWriter:
         index = b"".join([*map(bytes, self._index.numbers), keys, *map(bytes, serials)])
         tail = TAIL.pack(self._at, len(self._index.first_keys), len(keys), len(serials.serials))
         self._file.write(index + tail + hashlib.sha256(self._head + index + tail).digest())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._temporary.chmod(0o640)
-        self._temporary.replace(self._path)
+        drafts.place(self._file, self._path)
         sync_folder(self._path.parent)
-
-
-def _begun(path: Path) -> tuple[int, Path]:
-    """A new file beside `path`, whose lock says that somebody writes it; another writer may sweep it away before."""
-    while True:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, Path(name)
-        os.close(descriptor)
 
 
 def _copy(source: int, target: int, at: int, octets: int) -> int:
@@ -89,14 +73,3 @@ def _copy(source: int, target: int, at: int, octets: int) -> int:
         if exc.errno not in NOT_HERE:
             raise
         return os.write(target, os.pread(source, min(octets, BUFFER), at))
-
-
-def _sweep(path: Path) -> None:
-    """Remove what writers left that were killed: nobody holds the lock of such a file."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        with suppress(FileNotFoundError), left.open("rb") as file:  # it may be finished by now
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            left.unlink(missing_ok=True)

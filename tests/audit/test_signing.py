@@ -2,6 +2,8 @@
 
 import base64
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from app import keyfile
 from app.audit import verify
 from app.db import Database
 from app.errors import Conflict, SettingInvalid, Unprocessable
@@ -22,6 +25,7 @@ from tests import databases
 from tests.audit.journals import checkpoint, contents, exported, fill, signer, started
 from tests.service import HOST, NOW, settings_in
 
+ROOT = Path(__file__).parents[2]
 NAME = "127.0.0.1/pulih"
 
 
@@ -188,6 +192,19 @@ def test_a_host_without_the_key_signs_nothing_and_makes_none(
     assert "this host signs nothing until it does" in caplog.text
     assert not other.log_key_path.exists()
     assert len(keys(database)) == 1
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "Path.hardlink_to", "Path.unlink"])
+def test_whoever_is_killed_while_making_a_key_leaves_no_secret_behind(tmp_path: Path, step: str) -> None:
+    killed = f"{step} = lambda *_, **__: os.kill(os.getpid(), 9)"
+    code = (
+        f"import os, sys; from pathlib import Path; from app import keyfile; {killed}; keyfile.make(Path(sys.argv[1]))"
+    )
+    path = tmp_path / "log.key"
+    subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=False)
+    assert [each.name for each in tmp_path.iterdir()] != [path.name]
+    assert keyfile.make(path) == path.read_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_key_file_that_others_can_read_is_refused(database: Database, settings: Settings) -> None:

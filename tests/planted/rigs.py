@@ -12,11 +12,10 @@ from fastapi import Request
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app import deps, main, sqlite
+from app import deps, drafts, main, sqlite
 from app.auth import idempotency
 from app.db import Database
 from app.journal.append import append
-from app.publication import export_file
 from app.publication.follower import Follower
 from app.publication.marks import Marks, sync_folder
 from app.settings import Settings
@@ -150,7 +149,7 @@ def zone_file_in_place() -> None:
         file.flush()
         path.write_bytes(Path(file.name).read_bytes())
 
-    replace(export_file, "_place", lambda _: in_place)
+    replace(drafts, "place", lambda _: in_place)
 
 
 def serial_from_the_database_alone() -> None:

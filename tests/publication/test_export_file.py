@@ -5,12 +5,16 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from app import drafts
 from app.publication import export_file, export_index
 from resolver_policy import formats
 from resolver_policy.delta import EMPTY_RULE, Change
@@ -21,6 +25,7 @@ from resolver_policy.wire import Zone
 from tests.policy.zones import EXACT, many_rules, version, zone
 from tests.servers import find
 
+ROOT = Path(__file__).parents[2]
 CUT = tuple(chosen for chosen in formats.FORMATS if isinstance(chosen, Lines))
 RULES = many_rules(3000)
 BEFORE = version(RULES)
@@ -230,3 +235,45 @@ def test_a_digest_that_another_process_drops_meanwhile_is_no_error(
 
     monkeypatch.undo()
     assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"2"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app import drafts
+from tests.publication.test_export_file import BEFORE, rpz, write
+place, most = drafts.place, int(sys.argv[2])
+def killed(file, path):
+    global most
+    if most == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    most -= 1
+    place(file, path)
+drafts.place = killed
+write(Path(sys.argv[1]), rpz.FORMAT, BEFORE)
+"""
+
+
+@pytest.mark.parametrize("placed", range(4))
+def test_what_a_killed_writer_left_is_gone_after_the_next(tmp_path: Path, placed: int) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(placed)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert sum(1 for _ in tmp_path.iterdir()) == 4
+    path, _ = write(tmp_path, rpz.FORMAT, NOW)
+    check(path, rpz.FORMAT, NOW)
+    assert {each.name.partition(".")[0] for each in tmp_path.iterdir()} == {str(NOW.serial)}
+
+
+def test_what_another_one_is_moving_into_place_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = drafts.place
+
+    def overtaken(file: IO[bytes], path: Path) -> None:
+        if path.name == f"{BEFORE.serial}.rpz.sha256":
+            monkeypatch.setattr(drafts, "place", place)
+            write(tmp_path, rpz.FORMAT, NOW)
+        place(file, path)
+
+    monkeypatch.setattr(drafts, "place", overtaken)
+    first, _ = write(tmp_path, rpz.FORMAT, BEFORE)
+    check(first, rpz.FORMAT, BEFORE)
+    check(tmp_path / f"{NOW.serial}.rpz", rpz.FORMAT, NOW)

@@ -1,0 +1,64 @@
+"""Files that are written under another name first, so that they appear whole or not at all.
+
+Whoever writes a draft holds its lock (flock), until after it was moved into place: what nobody holds was left by a
+writer that was killed, and the next one takes it away.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+BUFFER = 1024 * 1024
+"""Octets."""
+
+MODE = 0o640
+"""Of a file that is in its place: the group of the service may read it."""
+
+
+@contextmanager
+def draft(folder: Path, name: str) -> Iterator[IO[bytes]]:
+    """A file for its owner alone, gone afterwards unless it was moved; those left under the same name go first."""
+    sweep(folder, name)
+    with _held(folder, name) as path, path.open("wb", BUFFER) as file:
+        try:
+            yield file
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def place(file: IO[bytes], path: Path) -> None:
+    """Make a draft durable, and move it into its place; the folder is not synced."""
+    file.flush()
+    os.fsync(file.fileno())
+    Path(file.name).chmod(MODE)
+    Path(file.name).replace(path)
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove what killed writers have left of drafts of a name."""
+    for path in abandoned(folder.glob(f".{name}.*")):
+        path.unlink(missing_ok=True)
+
+
+def abandoned(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those that nobody writes; each is held while it is looked at."""
+    for path in paths:
+        with suppress(OSError), path.open("rb") as file:  # it may be finished by now, held, or no file of ours
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path
+
+
+@contextmanager
+def _held(folder: Path, name: str) -> Iterator[Path]:
+    """A new file under a lock; another writer may sweep it away before it is locked."""
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+        with os.fdopen(descriptor, "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                yield Path(path)
+                return
