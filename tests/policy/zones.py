@@ -47,10 +47,13 @@ def many_rules(count: int, seed: int = 1) -> Rules:
     """Random names of two to four labels, some below others, with every kind of rule."""
     chance = random.Random(seed)
     rules: Rules = {}
+    last: list[str] = []
     while len(rules) < count:
         labels = [f"{chance.choice('abcdwxyz')}{chance.getrandbits(20):x}" for _ in range(chance.choice((1, 1, 2, 3)))]
-        parent = chance.choice(("com.", "id.co.", "example.", *list(rules)[-3:]))
-        rules[(parent + ".".join(labels) + ".")[:200]] = chance.choice(EVERY_RULE)
+        parent = chance.choice(("com.", "id.co.", "example.", *last))
+        name = (parent + ".".join(labels) + ".")[:200]
+        last = last if name in rules else [*last[-2:], name]
+        rules[name] = chance.choice(EVERY_RULE)
     return rules
 
 
