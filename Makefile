@@ -80,7 +80,7 @@ bench-growth: install-dev ## how cost grows from 10 thousand to 10 million names
 	@scripts/test-deps
 	@$(PY) -m bench.growth $(if $(N),--up-to $(N))
 
-soak: install-dev ## repeat all tests with fresh seeds for SOAK_MINUTES (60)
+soak: install-dev ## what is promised in full counts, then all tests with fresh seeds for SOAK_MINUTES (60); hours
 	@scripts/test-deps
 	@scripts/idna-vectors
 	@scripts/soak
