@@ -163,7 +163,7 @@ class Service:
         *,
         by: str | None,
         headers: Mapping[str, str] | None = None,
-        content: str | bytes | None = None,
+        content: str | bytes | Iterator[bytes] | None = None,
     ) -> httpx.Response:
         """Send one request; a path that is not absolute is under `/api/v1/`."""
         sent = dict(headers or {})

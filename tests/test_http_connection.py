@@ -1,10 +1,12 @@
 """Hostile HTTP: what is smuggled, cut, spun out, misaddressed or far too much is refused, and others are served on."""
 
 import contextlib
+import inspect
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -12,9 +14,11 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app import http_connection
-from app.front_door import host_of
+from app.front_door import MAX_BODY_OCTETS, host_of
 from app.settings import Settings
 from tests.conftest import Application
+from tests.planted import planted
+from tests.planted.connection import PLANTS
 from tests.problem_documents import check_shape
 from tests.service import ZONE, FrozenClock, Service, Template, copy_of, running, serving, settings_in
 
@@ -122,6 +126,26 @@ def test_no_part_of_a_zone_file_is_given(service: Service) -> None:
         assert not {"content-range", "accept-ranges"} & set(part.headers)
 
 
+def test_a_body_that_says_it_is_too_long_is_refused_unread(address: tuple[str, int]) -> None:
+    told = answers(address, POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n[" % (MAX_BODY_OCTETS + 1))
+    assert b'"too_large"' in told
+
+
+def test_a_body_that_does_not_say_is_cut_off_where_it_has_become_too_long(service: Service) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 4 * MAX_BODY_OCTETS:
+            sent += 65_536
+            yield b" " * 65_536
+
+    headers = {"Content-Type": "application/json"}
+    answer = service.request("POST", "orders", by="operator-1", content=endless(), headers=headers)
+    assert check_shape(answer)["code"] == "too_large"
+    assert sent > MAX_BODY_OCTETS
+
+
 @pytest.mark.parametrize("depth", [100, 10_000, 1_000_000])
 def test_deep_json_is_refused_at_once(service: Service, depth: int) -> None:
     headers = {"Content-Type": "application/json"}
@@ -139,6 +163,7 @@ def test_a_request_of_another_host_is_refused_where_hosts_are_named(template: Te
             assert get(f"{address}/healthz", Host=host).status_code == 200
         for host in ("evil.example", "pulih.example.evil.example", "xpulih.example", "pulih.example:80:80", "-"):
             refused = get(f"{address}/healthz", Host=host)
+            assert refused.status_code == 421
             assert check_shape(refused)["code"] == "host_unknown"
     database.close()
 
@@ -264,3 +289,35 @@ def test_no_web_socket_is_spoken(address: tuple[str, int]) -> None:
     upgrade = b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 
     assert b" 101 " not in answers(address, GET + upgrade + b"Sec-WebSocket-Key: eA==\r\n\r\n")
+
+
+class Caught(NamedTuple):
+    """By which test a bug is caught, and by which of its parameters."""
+
+    test: Callable[..., None]
+    given: Mapping[str, object] = {}
+    fixtures: tuple[str, ...] = ()
+
+
+CAUGHT: Mapping[str, Caught] = {
+    "patience-without-end": Caught(test_who_spins_a_request_out_is_cut_off, {"begun": b""}, ("hasty",)),
+    "room-for-everybody": Caught(test_a_crowd_that_says_nothing_gives_way_to_who_comes),
+    "any-proxy-believed": Caught(
+        test_only_a_named_proxy_says_who_asks, {"proxies": "", "said": "192.0.2.1", "taken_for": "127.0.0.1"}
+    ),
+    "any-host-answered": Caught(test_a_request_of_another_host_is_refused_where_hosts_are_named),
+    "ranges-served": Caught(test_no_part_of_a_zone_file_is_given),
+    "bodies-without-end": Caught(test_a_body_that_does_not_say_is_cut_off_where_it_has_become_too_long),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_bug_is_caught(plant: str, request: pytest.FixtureRequest) -> None:
+    test, given, fixtures = CAUGHT[plant]
+    for name in fixtures:
+        request.getfixturevalue(name)
+    needed = [name for name in inspect.signature(test).parameters if name not in given]
+    with planted(plant):
+        arguments = {name: request.getfixturevalue(name) for name in needed}
+        with pytest.raises(AssertionError):
+            test(**arguments, **given)
