@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from app.db import Clock, Database
-from app.fsck import files, log, orders, rules, serials, server
+from app.fsck import files, log, orders, registers, rules, serials, server
 from app.fsck.report import Check, State, Tick, not_checked
 from app.fsck.server import Asking
 from app.orders import guarding
@@ -15,8 +15,8 @@ from app.publication import zones
 from app.settings import Settings
 
 BESIDES = (
-    "applications, reviews, notes, SOPs, stops, subscribers and tokens against the journal; what `urgent` zones hold "
-    "against what base and head say; exports that were written to files"
+    "the secrets of tokens and keys, which the journal does not have; what the ledger says of subscribers; what "
+    "`urgent` zones hold against what base and head say; exports that were written to files"
 )
 Bar = Callable[[str, int], AbstractContextManager[Tick]]
 """Shows how far a check is: its name, and how many steps it takes."""
@@ -68,6 +68,8 @@ def _of_tables(session: Session, settings: Settings, wanted: Wanted, bar: Bar) -
     yield log.check_checkpoint(session, wanted.checkpoint)
     with bar(orders.ORDERS, orders.rows(session)) as tick:
         yield orders.check(session, tick)
+    with bar(registers.REGISTERS, registers.events(session)) as tick:
+        yield registers.check(session, tick)
     count = rules.names_published(session)
     with bar(rules.RULES, count) as tick:
         yield rules.check(session, guarding.load(settings.zone_settings).never, tick)

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from app.auth.models import Principal
 from app.db import streamed
 from app.fsck.beside import Beside
-from app.fsck.replay import Replayed, Said, replay
+from app.fsck.replay import Replayed, replay
 from app.fsck.report import Check, Findings, Tick, found
-from app.journal.append import timestamp
+from app.fsck.said import Said, differences, name_of, shown
 from app.journal.merkle import MerkleRoot
 from app.journal.models import Event
 from app.orders import commitments, evidence, propose, states, targets, trees
@@ -107,12 +107,12 @@ def _wrong_in(
         _pass_over(tables.targets.at(order.id))
         yield f"its row says {order.state}, and no event says that it was proposed"
         return
-    yield from (f"event {_name(event)}: {why}" for event, why in said.against_the_rules)
+    yield from (f"event {name_of(event)}: {why}" for event, why in said.against_the_rules)
     yield from _wrong_proposal(tables, order, said, rows)
     row = {name: getattr(order, name) for name in COLUMNS} | _people(tables, order, PEOPLE)
-    yield from _differences(row, said.columns, "")
+    yield from differences(row, said.columns)
     if order.due_at != _due_at(tables.session, order):
-        yield f"its row says that the clock looks at it at {_shown(order.due_at)}, and its dates say otherwise"
+        yield f"its row says that the clock looks at it at {shown(order.due_at)}, and its dates say otherwise"
     times = [(each.began_at, each.ended_at) for each in in_force]
     for mine, theirs in zip_longest(times, said.in_force):
         if mine != theirs:
@@ -134,7 +134,7 @@ def _wrong_proposal(tables: Tables, order: Order, said: Replayed, rows: list[Con
     facts["undoes"] = None if order.undoes_id is None else tables.uids.get(order.undoes_id)
     for name, value in facts.items():
         if said.proposed.get(name) != value:
-            yield f"its row says {name} {value!r}; event {_name(first)} says {said.proposed.get(name)!r}"
+            yield f"its row says {name} {value!r}; event {name_of(first)} says {said.proposed.get(name)!r}"
 
 
 def _wrong_condition(tables: Tables, said: Replayed, row: ConditionRow) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _wrong_condition(tables: Tables, said: Replayed, row: ConditionRow) -> Itera
     first = (said.proposed.get("condition_states") or {}).get(row.code, "pending")
     columns = {"state": Said(first, proposed), "version": Said(1, proposed), **columns}
     known = {name: getattr(row, name) for name in MARKS} | _people(tables, row, MARKED_BY)
-    yield from _differences(known, columns, f"condition {row.code}: ")
+    yield from differences(known, columns, f"condition {row.code}: ")
 
 
 def _wrong_evidence(tables: Tables, said: Replayed, rows: list[ConditionRow]) -> Iterator[str]:
@@ -171,8 +171,8 @@ def _wrong_targets(rows: Iterable[Any], said: Replayed, tick: Tick) -> Iterator[
             name = (names.from_key(row.key), targets.MATCH_TEXTS[row.match])
             let_go = left.pop(name, None)
             if row.released_at != (None if let_go is None else let_go.value):
-                why = "no event says so" if let_go is None else f"event {_name(let_go.event)} says"
-                yield f"{name[0]} ({name[1]}): its row says released {_shown(row.released_at)}; {why}"
+                why = "no event says so" if let_go is None else f"event {name_of(let_go.event)} says"
+                yield f"{name[0]} ({name[1]}): its row says released {shown(row.released_at)}; {why}"
         if len(lines) == TARGETS_AT_ONCE:
             root.extend(lines)
             lines.clear()
@@ -183,16 +183,9 @@ def _wrong_targets(rows: Iterable[Any], said: Replayed, tick: Tick) -> Iterator[
     wanted = (said.proposed.get("targets_count"), said.proposed.get("targets_root"))
     if (root.count, "sha256:" + root.digest().hex()) != wanted:
         first = said.columns["proposed_at"].event
-        yield f"its {root.count} names are not the {wanted[0]} of event {_name(first)}: some are not"
+        yield f"its {root.count} names are not the {wanted[0]} of event {name_of(first)}: some are not"
     for name, let_go in left.items():
-        yield f"{name[0]} ({name[1]}): event {_name(let_go.event)} lets it go, and the order has no such name"
-
-
-def _differences(row: Mapping[str, object], said: Mapping[str, Said], where: str) -> Iterator[str]:
-    for name, value in row.items():
-        if name in said and said[name].value != value:
-            other = said[name]
-            yield f"{where}its row says {name} {_shown(value)}; event {_name(other.event)} says {_shown(other.value)}"
+        yield f"{name[0]} ({name[1]}): event {name_of(let_go.event)} lets it go, and the order has no such name"
 
 
 def _due_at(session: Session, order: Order) -> dt.datetime | None:
@@ -218,15 +211,5 @@ def _pass_over(rows: Iterator[Any]) -> None:
         pass
 
 
-def _name(event: Event) -> str:
-    return f"{event.seq} ({event.type}, {timestamp(event.recorded_at)})"
-
-
 def _span(times: tuple[dt.datetime, dt.datetime | None] | None) -> str:
-    return "nothing" if times is None else f"{_shown(times[0])} to {_shown(times[1])}"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return timestamp(value)
-    return "nothing" if value is None else str(value)
+    return "nothing" if times is None else f"{shown(times[0])} to {shown(times[1])}"

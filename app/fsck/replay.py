@@ -4,8 +4,9 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from app.fsck.said import Said, moment
 from app.journal.events import EventType
 from app.journal.models import Event
 from app.orders import states
@@ -14,13 +15,6 @@ from app.orders.models import Ground, OrderKind, OrderState
 STANDING = frozenset(states.STANDING)
 PROPOSED, ACTIVE, SUSPENDED = frozenset({OrderState.PROPOSED}), frozenset({OrderState.ACTIVE}), OrderState.SUSPENDED
 RELEASED = "targets"
-
-
-class Said(NamedTuple):
-    """What an event says a column holds. Times are as the database gives them."""
-
-    value: object
-    event: Event
 
 
 @dataclass
@@ -55,11 +49,6 @@ def replay(events: Iterable[Event]) -> Replayed:
         except (LookupError, TypeError, ValueError):
             order.against_the_rules.append((event, "it does not say what such an event says"))
     return order
-
-
-def moment(text: str | None) -> dt.datetime | None:
-    """A moment as bodies write it."""
-    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 @dataclass

@@ -91,7 +91,7 @@ def stop(session: Session, found: Sequence[Finding], now: dt.datetime) -> Stop:
     row = Stop(stopped_at=now, findings=json.dumps([list(each) for each in found]))
     session.add(row)
     session.flush()
-    facts = {"stop": row.id, "findings": [_told(each) for each in found]}
+    facts = {"stop": row.id, "findings": [told(each) for each in found]}
     append(session, CLOCK, Entry(EventType.PUBLICATION_STOPPED, facts), now)
     for each in found:
         log.error("stop %d: %s; no block is published until two people release it", row.id, each.why)
@@ -127,7 +127,7 @@ def document(session: Session, row: Stop) -> dict[str, Any]:
     return {
         "id": row.id,
         "stopped_at": row.stopped_at,
-        "findings": [_told(each) for each in findings(row)],
+        "findings": [told(each) for each in findings(row)],
         "asked_by": _name(session, row.asked_by_id),
         "asked_at": row.asked_at,
         "released_by": _name(session, row.released_by_id),
@@ -144,7 +144,8 @@ def _look_again(session: Session, row: Stop, now: dt.datetime) -> None:
             touched.target(session, target, now)
 
 
-def _told(finding: Finding) -> dict[str, Any]:
+def told(finding: Finding) -> dict[str, Any]:
+    """A finding as people are told of it."""
     shown = [names.from_key(key) for key in finding.keys[:NAMES_TOLD]]
     return {"key": finding.key, "why": finding.why, "names": shown, "count": len(finding.keys)}
 

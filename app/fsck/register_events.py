@@ -1,0 +1,265 @@
+"""What the events of everything beside orders add up to: tokens, subscribers and their keys, SOPs, reviews, stops,
+applications."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.cases.models import ApplicationState
+from app.fsck.said import At, Said, moment
+from app.journal.events import EventType
+from app.journal.models import Event
+from app.orders.sop_models import SopState
+
+HOUR, SECOND = dt.timedelta(hours=1), dt.timedelta(seconds=1)
+SOP_SAYS = ("title", "source", "conditions", "profiles")
+SUBSCRIBER_SAYS = {"addresses": "addresses", "notify": "notify", "layers": "layered", "overrides": "overrides"}
+
+Columns = dict[str, Said]
+"""By the names of a row's columns, or by what stands for some of them (`app.fsck.registers`)."""
+
+
+class Told:
+    """What was said of each thing so far; a thing goes by its kind and whatever its events call it."""
+
+    def __init__(self) -> None:
+        self.things: dict[str, Columns] = {}
+        self.unreadable: list[At] = []
+
+    def take(self, event: Event) -> None:
+        """Go on by one event; one that does not say what such an event says is noted."""
+        step = _Step(self, event)
+        try:
+            ACTS[event.type](step)
+        except (LookupError, TypeError, ValueError):
+            self.unreadable.append(step.at)
+
+
+class _Step:
+    """One event, and what it says."""
+
+    def __init__(self, told: Told, event: Event) -> None:
+        self.at = At(event.seq, event.type, event.recorded_at)
+        self.actor = event.actor
+        self.facts: dict[str, Any] = json.loads(event.body)["facts"]
+        self._told = told
+
+    def say(self, thing: str, **columns: object) -> None:
+        """What columns of a thing hold from here on."""
+        said = self._told.things.setdefault(thing, {})
+        said.update({name: Said(value, self.at) for name, value in columns.items()})
+
+    def known(self, thing: str, column: str) -> Said:
+        """What was said of a column by then; raises LookupError where nothing was."""
+        return self._told.things[thing][column]
+
+    def revise(self, thing: str) -> None:
+        """Another version of it."""
+        self.say(thing, version=self.known(thing, "version").value + 1)
+
+
+_Act = Callable[[_Step], None]
+
+
+def _make_token(step: _Step) -> None:
+    facts, thing = step.facts, f"token {step.facts['token']}"
+    addresses = " ".join(facts.get("addresses", ())) or None
+    expires_at = moment(facts["expires_at"])
+    step.say(thing, principal=facts["principal"], role=facts["role"], expires_at=expires_at, addresses=addresses)
+    step.say(thing, created_at=step.at.recorded_at, revoked_at=None)
+
+
+def _revoke_token(step: _Step) -> None:
+    step.say(f"token {step.facts['token']}", revoked_at=step.at.recorded_at)
+
+
+def _add_subscriber(step: _Step) -> None:
+    facts, thing = step.facts, f"subscriber {step.facts['subscriber']}"
+    is_sample = "illustrative" in facts  # it has to sign, and nobody has its key
+    step.say(thing, keyed=is_sample or facts["key"] is not None, removed_at=None, settling=None, keys=())
+    step.say(thing, **{"layered": False, "overrides": False} | _of_subscriber(facts))
+    if facts["key"] is not None:
+        _make_key(step, thing)
+
+
+def _change_subscriber(step: _Step) -> None:
+    thing = f"subscriber {step.facts['subscriber']}"
+    step.say(thing, **_of_subscriber(step.facts))
+    if "settling_seconds" in step.facts:
+        step.say(thing, settling=step.facts["settling_seconds"])
+
+
+def _remove_subscriber(step: _Step) -> None:
+    thing = f"subscriber {step.facts['subscriber']}"
+    step.say(thing, removed_at=step.at.recorded_at)
+    _end_keys(step, thing, step.at.recorded_at)
+
+
+def _rotate_key(step: _Step) -> None:
+    thing, until = f"subscriber {step.facts['subscriber']}", moment(step.facts["others_until"])
+    assert until is not None
+    _end_keys(step, thing, until)
+    _make_key(step, thing)
+
+
+def _make_key(step: _Step, subscriber: str) -> None:
+    name = step.facts["key"]
+    step.say(f"key {name}", algorithm=step.facts["algorithm"], valid_from=step.at.recorded_at, valid_until=None)
+    step.say(subscriber, keys=(*step.known(subscriber, "keys").value, name))
+
+
+def _end_keys(step: _Step, subscriber: str, until: dt.datetime) -> None:
+    for name in step.known(subscriber, "keys").value:
+        ends = step.known(f"key {name}", "valid_until").value
+        if ends is None or ends > until:
+            step.say(f"key {name}", valid_until=until)
+
+
+def _of_subscriber(facts: Mapping[str, Any]) -> dict[str, object]:
+    return {column: facts[name] for name, column in SUBSCRIBER_SAYS.items() if name in facts}
+
+
+def _propose_sop(step: _Step) -> None:
+    facts, thing = step.facts, _sop(step.facts["sop"], step.facts["revision"])
+    if facts["replaces"] is not None:
+        _decide_sop(step, _sop(facts["sop"], facts["replaces"]), SopState.WITHDRAWN)
+    step.say(thing, number=facts["version"], digest=facts["digest"], said={part: facts[part] for part in SOP_SAYS})
+    step.say(thing, state=SopState.PROPOSED, decided_at=None, decided_by=None)
+    step.say(thing, proposed_at=step.at.recorded_at, proposed_by=step.actor)
+
+
+def _confirm_sop(step: _Step) -> None:
+    _decide_sop(step, _sop(step.facts["sop"], step.facts["revision"]), SopState.CONFIRMED)
+
+
+def _withdraw_sop(step: _Step) -> None:
+    _decide_sop(step, _sop(step.facts["sop"], step.facts["revision"]), SopState.WITHDRAWN)
+
+
+def _decide_sop(step: _Step, thing: str, state: SopState) -> None:
+    step.say(thing, state=state, decided_at=step.at.recorded_at, decided_by=step.actor)
+
+
+def _sop(code: str, revision: int) -> str:
+    return f"SOP {code} revision {revision}"
+
+
+def _open_review(step: _Step) -> None:
+    facts, thing = step.facts, f"review {step.facts['review']}"
+    step.say(thing, version=1, order=facts["order"], condition=facts["condition"], cause=facts["cause"])
+    step.say(thing, missed_at=moment(facts.get("due_at")), opened_at=step.at.recorded_at)
+    step.say(thing, closed_at=None, closed_by=None, decision=None, decision_reason=None, new_order=None)
+
+
+def _close_review(step: _Step) -> None:
+    facts, thing = step.facts, f"review {step.facts['review']}"
+    step.revise(thing)
+    step.say(thing, closed_at=step.at.recorded_at, closed_by=step.actor)
+    step.say(thing, decision=facts["decision"], decision_reason=facts["reason"], new_order=facts["new_order"])
+
+
+def _stop(step: _Step) -> None:
+    thing = f"stop {step.facts['stop']}"
+    step.say(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
+    step.say(thing, asked_at=None, asked_by=None, released_at=None, released_by=None)
+
+
+def _ask_release(step: _Step) -> None:
+    step.say(f"stop {step.facts['stop']}", asked_at=step.at.recorded_at, asked_by=step.actor)
+
+
+def _release(step: _Step) -> None:
+    step.say(f"stop {step.facts['stop']}", released_at=step.at.recorded_at, released_by=step.actor)
+
+
+def _receive(step: _Step) -> None:
+    facts, received_at = step.facts, moment(step.facts["received_at"])
+    assert received_at is not None
+    length, lacking = facts["hours"] * HOUR, facts["missing"]
+    thing = _application(step)
+    step.say(thing, version=1, kind=facts["kind"], standing=facts["standing"], hours=facts["hours"])
+    step.say(thing, names=sorted(facts["names"]), appeal_of=facts["appeal_of"], received_at=received_at)
+    step.say(thing, entered_at=step.at.recorded_at, entered_by=step.actor, entered_seq=step.at.seq)
+    step.say(thing, closed_at=None, decided_by=None, ground=None, document=None, reason=None)
+    step.say(thing, state=ApplicationState.INCOMPLETE if lacking else ApplicationState.RECEIVED)
+    step.say(thing, missing=lacking or None, left_seconds=length // SECOND if lacking else None)
+    step.say(thing, due_at=None if lacking else received_at + length, papers=[])
+    _bring(step, thing)
+
+
+def _ask_for_papers(step: _Step) -> None:
+    thing = _application(step)
+    step.revise(thing)
+    step.say(thing, state=ApplicationState.INCOMPLETE, due_at=None)
+    step.say(thing, missing=step.facts["missing"], left_seconds=step.facts["left_seconds"])
+
+
+def _complete(step: _Step) -> None:
+    thing = _application(step)
+    step.revise(thing)
+    _bring(step, thing)
+    step.say(thing, state=ApplicationState.RECEIVED, due_at=moment(step.facts["due_at"]))
+    step.say(thing, missing=None, left_seconds=None)
+
+
+def _withdraw(step: _Step) -> None:
+    _close(step, _application(step), ApplicationState.WITHDRAWN)
+
+
+def _decide(step: _Step) -> None:
+    facts, thing = step.facts, _application(step)
+    _close(step, thing, ApplicationState(facts["outcome"]))
+    step.say(thing, decided_by=step.actor, ground=facts["ground"], document=facts["document"], reason=facts["reason"])
+
+
+def _close(step: _Step, thing: str, state: ApplicationState) -> None:
+    step.revise(thing)
+    left = step.known(thing, "left_seconds").value
+    if left is not None:
+        step.say(thing, due_at=step.at.recorded_at + left * SECOND, left_seconds=None, missing=None)
+    step.say(thing, state=state, closed_at=step.at.recorded_at)
+
+
+def _bring(step: _Step, thing: str) -> None:
+    step.say(thing, papers=[*step.known(thing, "papers").value, *step.facts["papers"]])
+
+
+def _application(step: _Step) -> str:
+    thing = f"application {step.facts['application']}"
+    step.say(thing, orders=sorted(step.facts["orders"]))
+    return thing
+
+
+ACTS: Mapping[str, _Act] = {
+    EventType.TOKEN_CREATED: _make_token,
+    EventType.TOKEN_REVOKED: _revoke_token,
+    EventType.SUBSCRIBER_ADDED: _add_subscriber,
+    EventType.SUBSCRIBER_CHANGED: _change_subscriber,
+    EventType.SUBSCRIBER_REMOVED: _remove_subscriber,
+    EventType.SUBSCRIBER_KEY_ROTATED: _rotate_key,
+    EventType.SOP_PROPOSED: _propose_sop,
+    EventType.SOP_CONFIRMED: _confirm_sop,
+    EventType.SOP_WITHDRAWN: _withdraw_sop,
+    EventType.REVIEW_OPENED: _open_review,
+    EventType.REVIEW_CLOSED: _close_review,
+    EventType.PUBLICATION_STOPPED: _stop,
+    EventType.PUBLICATION_RELEASE_ASKED: _ask_release,
+    EventType.PUBLICATION_RELEASED: _release,
+    EventType.APPLICATION_RECEIVED: _receive,
+    EventType.APPLICATION_INCOMPLETE: _ask_for_papers,
+    EventType.APPLICATION_COMPLETED: _complete,
+    EventType.APPLICATION_WITHDRAWN: _withdraw,
+    EventType.APPLICATION_DECIDED: _decide,
+}
+
+
+def replay(events: Iterable[Event]) -> Told:
+    """Go through events of these kinds, oldest first; of one that stands in the record of several orders, the first."""
+    told, last = Told(), ""
+    for event in events:
+        facts = json.dumps(json.loads(event.body)["facts"], sort_keys=True)
+        if (again := f"{event.type} {event.recorded_at} {facts}") != last:
+            told.take(event)
+        last = again
+    return told

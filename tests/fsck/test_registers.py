@@ -1,0 +1,230 @@
+"""What stands beside orders against the journal: nothing is wrong after any act, and what is altered is found."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from app.auth import tokens
+from app.auth.models import Token
+from app.fsck import registers
+from app.journal.actor import Role
+from app.publication import stops
+from app.subscribers import keys, layered, register
+from app.subscribers.keys import RotateKey
+from app.subscribers.layered import ChangeSubscriber
+from app.subscribers.register import AddSubscriber, Readdress
+from app.subscribers.seal import SecretKey
+from tests.cases import applying
+from tests.fsck.looking import alter, copied, wrong
+from tests.orders import test_sops as sops
+from tests.orders.test_reviews import breached
+from tests.policy.scale import Record
+from tests.service import DAY, HOST, HOUR, Service, answered
+from tests.subscribers.worlds import ROOT
+
+pytestmark = pytest.mark.database
+
+SECRET = SecretKey(Path("seal.key"), bytes(32))
+SIGNED = AddSubscriber("isp-signed", ("127.0.0.0/30",), ("127.0.0.1:5300",), "hmac-sha256")
+UNSIGNED = AddSubscriber("isp-open", ("127.0.0.9/32",), layers=True)
+
+
+def make_tokens(service: Service) -> None:
+    """One with an end and a network, one that was revoked."""
+    with service.database.write() as session:
+        now = service.clock()
+        for name in ("auditor-8", "auditor-9"):
+            tokens.create(
+                session, HOST, role=Role.AUDITOR, name=name, expires_at=now + DAY, now=now, addresses=["192.0.2.0/24"]
+            )
+    with service.database.write() as session:
+        newest = session.scalars(select(func.max(Token.id))).one()
+        tokens.revoke(session, HOST, token_id=newest, now=service.clock())
+
+
+def keep_subscribers(service: Service) -> None:
+    """One whose keys and addresses change; one that goes, comes back and goes, with its key."""
+    database = service.database
+    with database.write() as session:
+        register.add(session, ROOT, UNSIGNED, service.clock())
+        register.add(session, ROOT, SIGNED, service.clock(), secret_key=SECRET)
+        keys.rotate(session, ROOT, RotateKey("isp-signed", DAY, "hmac-sha512"), service.clock(), secret_key=SECRET)
+        register.readdress(session, ROOT, "isp-signed", Readdress(notify=("127.0.0.2:53",)), service.clock())
+        change = ChangeSubscriber("isp-signed", layers=True, settling=HOUR)
+        layered.change(session, ROOT, change, service.clock())
+    for comes_back in (True, False):
+        with database.write() as session:
+            register.remove(session, ROOT, "isp-open", service.clock.forward(HOUR))
+            if comes_back:
+                again = AddSubscriber("isp-open", ("127.0.0.9/32",), algorithm="hmac-sha384")
+                register.add(session, ROOT, again, service.clock.forward(HOUR), secret_key=SECRET)
+
+
+def keep_sops(service: Service) -> None:
+    """One that another took the place of, one confirmed, one withdrawn."""
+    answered(sops.put(service, **sops.said("one")))
+    answered(sops.put(service, **sops.said("two")))
+    answered(sops.decide(service, "confirm", by="approver-2"))
+    answered(sops.put(service, **sops.said("three")))
+    answered(sops.decide(service, "withdraw", by="approver-2"))
+
+
+def keep_reviews_and_stops(service: Service) -> None:
+    """One of each that is over, one that is not."""
+    review = breached(service)
+    answered(service.post(f"reviews/{review['id']}/close", {"decision": "remedied", "reason": "x"}, by="approver-2"))
+    for key in ("one", "two"):
+        with service.database.write() as session:
+            stop = stops.stop(session, [stops.Finding(key, "nothing explains it", ("example.a.",))], service.clock())
+            number = stop.id
+    for by in ("approver-1", "approver-2"):
+        answered(service.post(f"guard/stops/{number}/release", {"reason": "looked at it"}, by=by))
+
+
+def keep_applications(service: Service) -> None:
+    """Granted, refused and appealed against, withdrawn, and with papers that lack or were brought later."""
+    for name in "uvwxyz":
+        service.block(f"{name}.example")
+    service.block("u.example", number="EX-AGAIN")  # both concern an application for the name
+    applying.decide(service, applying.apply(service, "u.example"), applying.granted())
+    refused = applying.apply(service, "v.example")
+    applying.decide(service, refused, applying.refused())
+    applying.appeal(service, appeal_of=refused["id"])
+    applying.act(service, applying.apply(service, "w.example"), "withdraw", {"reason": "asked"})
+    lacking = applying.apply(service, "x.example", papers=applying.papers("screenshot"))
+    service.clock.forward(HOUR)
+    brought = {"papers": applying.papers("ownership_statement", "application_letter")}
+    applying.act(service, lacking, "complete", brought)
+    asked = applying.apply(service, "y.example", "z.example")
+    service.clock.forward(HOUR)
+    applying.act(service, asked, "incomplete", {"missing": ["screenshot"], "reason": "torn"})
+    applying.act(service, applying.apply(service, "y.example", papers=[]), "withdraw", {"reason": "asked"})
+
+
+@pytest.fixture
+def place(service: Service) -> Service:
+    for keep in (make_tokens, keep_subscribers, keep_sops, keep_reviews_and_stops, keep_applications):
+        keep(service)
+    return service
+
+
+NEWEST_TOKEN = "(SELECT max(id) FROM tokens)"
+MOMENT = "'2026-11-20 00:00:00.000000'"
+
+ANOTHER = f"max(id) + 1, max(principal_id), x'{'ab' * 32}'"
+ANOTHER_APPROVER = "(SELECT id FROM principals WHERE name = 'approver-2')"
+BY_TWO = f"asked_by_id = 1, asked_at = {MOMENT}, released_by_id = 3, released_at = {MOMENT}"
+
+ALTERED = {
+    "a token that nobody made": (
+        "tokens",
+        f"INSERT INTO tokens (id, principal_id, digest, created_at) SELECT {ANOTHER}, {MOMENT} FROM tokens",
+        "it has a row, and no event tells of it",
+    ),
+    "a token that is taken away": (
+        "tokens",
+        f"DELETE FROM tokens WHERE id = {NEWEST_TOKEN}",
+        "tells of it, and it has no row",
+    ),
+    "a token revoked no more": (
+        "tokens",
+        "UPDATE tokens SET revoked_at = NULL WHERE revoked_at IS NOT NULL",
+        "its row says revoked_at nothing; event ",
+    ),
+    "a token good from everywhere": (
+        "tokens",
+        "UPDATE tokens SET addresses = NULL WHERE addresses IS NOT NULL",
+        "its row says addresses nothing; event ",
+    ),
+    "an operator who is an approver": (
+        "principals",
+        "UPDATE principals SET role = 'approver' WHERE name = 'operator-1'",
+        "its row says role approver; event ",
+    ),
+    "an ISP that asks from elsewhere": (
+        "subscribers",
+        "UPDATE subscribers SET addresses = '[\"0.0.0.0/0\"]' WHERE name = 'isp-signed'",
+        "subscriber isp-signed: its row says addresses ['0.0.0.0/0']; event ",
+    ),
+    "an ISP that need not sign": (
+        "subscribers",
+        "UPDATE subscribers SET keyed = (1 = 0) WHERE name = 'isp-signed'",
+        "subscriber isp-signed: its row says keyed False; event ",
+    ),
+    "a key that does not end": (
+        "tsig_keys",
+        "UPDATE tsig_keys SET valid_until = NULL",
+        "its row says valid_until nothing; event ",
+    ),
+    "a template that says something else": (
+        "sops",
+        "UPDATE sops SET conditions = '{}' WHERE state = 'confirmed' AND proposed_by_id IS NOT NULL",
+        "its row says said {",
+    ),
+    "a template that nobody confirmed": (
+        "sops",
+        f"UPDATE sops SET state = 'confirmed', number = 9, decided_by_id = {ANOTHER_APPROVER} WHERE version = 2",
+        "its row says state confirmed; event ",
+    ),
+    "a review that was never closed": (
+        "reviews",
+        "UPDATE reviews SET closed_at = NULL, closed_by_id = NULL, decision = NULL, decision_reason = NULL",
+        "its row says closed_at nothing; event ",
+    ),
+    "a stop that nobody released": (
+        "stops",
+        f"UPDATE stops SET {BY_TWO} WHERE released_at IS NULL",
+        "its row says asked_at 2026-11-20",
+    ),
+    "an application that was refused": (
+        "applications",
+        "UPDATE applications SET state = 'refused', ground = NULL WHERE state = 'granted'",
+        "its row says state refused; event ",
+    ),
+    "a clock that has longer to go": (
+        "applications",
+        f"UPDATE applications SET due_at = {MOMENT} WHERE state = 'received'",
+        "its row says due_at 2026-11-20",
+    ),
+    "an application about another name": (
+        "application_names",
+        "UPDATE application_names SET key = 'example.other.' WHERE key = 'example.w.'",
+        "its row says names ['other.example']; event ",
+    ),
+    "a paper that was not brought": (
+        "application_papers",
+        "DELETE FROM application_papers WHERE code = 'ownership_statement'",
+        "its row says papers [",
+    ),
+    "an order that an application is not about": (
+        "application_orders",
+        "DELETE FROM application_orders WHERE order_id = (SELECT id FROM orders WHERE number = 'EX-AGAIN')",
+        "its row says orders [",
+    ),
+}
+"""What is altered: in which table, how, and with which words it is told."""
+
+
+def test_nothing_is_wrong_after_any_act(place: Service) -> None:
+    with place.database.read() as session:
+        check = registers.check(session, lambda _: None)
+
+    assert (check.wrong, check.state) == ((), "ok")
+    assert int(check.said.split()[0]) > 25
+
+
+def test_what_was_altered_is_found(place: Service, record_property: Record) -> None:
+    place.database.close()
+    for number, (what, (table, statement, words)) in enumerate(ALTERED.items()):
+        with copied(place, f"copy{number}") as copy:
+            alter(copy.database, table, statement)
+            found = wrong(copy)
+        assert any(words in line for line in found.get("registers", ())), (what, found)
+    record_property("alterations", len(ALTERED))
+
+
+def test_an_event_that_says_too_little_is_told(place: Service) -> None:
+    alter(place.database, "events", "UPDATE events SET body = replace(body, '\"token\":', '\"tokens\":')")
+
+    assert any("does not say what such an event says" in line for line in wrong(place)["registers"])
