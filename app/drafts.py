@@ -5,7 +5,9 @@ writer that was killed, and the next one takes it away.
 """
 
 import fcntl
+import glob
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,8 +41,9 @@ def place(file: IO[bytes], path: Path) -> None:
 
 
 def sweep(folder: Path, name: str) -> None:
-    """Remove what killed writers have left of drafts of a name."""
-    for path in abandoned(folder.glob(f".{name}.*")):
+    """Remove what killed writers have left of drafts of a name, and no other hidden file."""
+    ours = re.compile(re.escape(_prefix(name)) + r"[a-z0-9_]{8}")
+    for path in abandoned(each for each in folder.glob(glob.escape(_prefix(name)) + "*") if ours.fullmatch(each.name)):
         path.unlink(missing_ok=True)
 
 
@@ -53,10 +56,25 @@ def abandoned(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 @contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Nobody else is in here for the same folder meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prefix(name: str) -> str:
+    return f".{name}.draft-"
+
+
+@contextmanager
 def _held(folder: Path, name: str) -> Iterator[Path]:
     """A new file under a lock; another writer may sweep it away before it is locked."""
     while True:
-        descriptor, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+        descriptor, path = tempfile.mkstemp(prefix=_prefix(name), dir=folder)
         with os.fdopen(descriptor, "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:

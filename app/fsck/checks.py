@@ -15,8 +15,9 @@ from app.publication import zones
 from app.settings import Settings
 
 BESIDES = (
-    "the secrets of tokens and keys, which the journal does not have; what the ledger says of subscribers; what "
-    "`urgent` zones hold against what base and head say; exports that were written to files"
+    "what the journal does not have: secrets of tokens and keys, why a review was opened, names of a stop beyond the "
+    "first; notes, incidents and what the ledger says of subscribers; what `urgent` zones hold against what base and "
+    "head say; exports that were written to files"
 )
 Bar = Callable[[str, int], AbstractContextManager[Tick]]
 """Shows how far a check is: its name, and how many steps it takes."""

@@ -4,6 +4,7 @@ applications."""
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.cases.models import ApplicationState
@@ -28,31 +29,49 @@ class Told:
         self.unreadable: list[At] = []
 
     def take(self, event: Event) -> None:
-        """Go on by one event; one that does not say what such an event says is noted."""
-        step = _Step(self, event)
+        """Go on by one event; one that does not say what such an event says, of a thing that there is, is noted."""
+        at = At(event.seq, event.type, event.recorded_at)
         try:
-            ACTS[event.type](step)
-        except (LookupError, TypeError, ValueError):
-            self.unreadable.append(step.at)
+            person = None if event.principal_id is None else event.actor
+            ACTS[event.type](_Step(self, at, event.actor, person, dict(json.loads(event.body)["facts"])))
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            self.unreadable.append(at)
 
 
+@dataclass
 class _Step:
     """One event, and what it says."""
 
-    def __init__(self, told: Told, event: Event) -> None:
-        self.at = At(event.seq, event.type, event.recorded_at)
-        self.actor = event.actor
-        self.facts: dict[str, Any] = json.loads(event.body)["facts"]
-        self._told = told
+    _told: Told
+    at: At
+    actor: str
+    person: str | None
+    facts: dict[str, Any]
+
+    def begin(self, thing: str, **columns: object) -> None:
+        """A thing is there from here on, which may have been before."""
+        self._told.things.setdefault(thing, {})
+        self.say(thing, **columns)
 
     def say(self, thing: str, **columns: object) -> None:
-        """What columns of a thing hold from here on."""
-        said = self._told.things.setdefault(thing, {})
-        said.update({name: Said(value, self.at) for name, value in columns.items()})
+        """What columns of a thing hold from here on; raises LookupError where nothing has begun it."""
+        self._told.things[thing].update({name: Said(value, self.at) for name, value in columns.items()})
+
+    def moment(self, name: str) -> dt.datetime:
+        """A moment that it must say."""
+        found = moment(self.facts[name])
+        if found is None:
+            raise ValueError(f"{name} is no moment")
+        return found
 
     def known(self, thing: str, column: str) -> Said:
         """What was said of a column by then; raises LookupError where nothing was."""
         return self._told.things[thing][column]
+
+    def keys_of(self, subscriber: str) -> tuple[str, ...]:
+        """The keys that a subscriber ever had."""
+        said = self._told.things[subscriber].get("keys")
+        return () if said is None else said.value
 
     def revise(self, thing: str) -> None:
         """Another version of it."""
@@ -66,7 +85,7 @@ def _make_token(step: _Step) -> None:
     facts, thing = step.facts, f"token {step.facts['token']}"
     addresses = " ".join(facts.get("addresses", ())) or None
     expires_at = moment(facts["expires_at"])
-    step.say(thing, principal=facts["principal"], role=facts["role"], expires_at=expires_at, addresses=addresses)
+    step.begin(thing, principal=facts["principal"], role=facts["role"], expires_at=expires_at, addresses=addresses)
     step.say(thing, created_at=step.at.recorded_at, revoked_at=None)
 
 
@@ -77,7 +96,7 @@ def _revoke_token(step: _Step) -> None:
 def _add_subscriber(step: _Step) -> None:
     facts, thing = step.facts, f"subscriber {step.facts['subscriber']}"
     is_sample = "illustrative" in facts  # it has to sign, and nobody has its key
-    step.say(thing, keyed=is_sample or facts["key"] is not None, removed_at=None, settling=None, keys=())
+    step.begin(thing, keyed=is_sample or facts["key"] is not None, removed_at=None, settling=None)
     step.say(thing, **{"layered": False, "overrides": False} | _of_subscriber(facts))
     if facts["key"] is not None:
         _make_key(step, thing)
@@ -97,23 +116,23 @@ def _remove_subscriber(step: _Step) -> None:
 
 
 def _rotate_key(step: _Step) -> None:
-    thing, until = f"subscriber {step.facts['subscriber']}", moment(step.facts["others_until"])
-    assert until is not None
-    _end_keys(step, thing, until)
+    thing = f"subscriber {step.facts['subscriber']}"
+    _end_keys(step, thing, step.moment("others_until"))
     _make_key(step, thing)
 
 
 def _make_key(step: _Step, subscriber: str) -> None:
-    name = step.facts["key"]
-    step.say(f"key {name}", algorithm=step.facts["algorithm"], valid_from=step.at.recorded_at, valid_until=None)
-    step.say(subscriber, keys=(*step.known(subscriber, "keys").value, name))
+    thing, facts = f"key {step.facts['key']}", step.facts
+    step.begin(thing, subscriber=facts["subscriber"], algorithm=facts["algorithm"])
+    step.say(thing, valid_from=step.at.recorded_at, valid_until=None)
+    step.say(subscriber, keys=(*step.keys_of(subscriber), thing))
 
 
 def _end_keys(step: _Step, subscriber: str, until: dt.datetime) -> None:
-    for name in step.known(subscriber, "keys").value:
-        ends = step.known(f"key {name}", "valid_until").value
+    for key in step.keys_of(subscriber):
+        ends = step.known(key, "valid_until").value
         if ends is None or ends > until:
-            step.say(f"key {name}", valid_until=until)
+            step.say(key, valid_until=until)
 
 
 def _of_subscriber(facts: Mapping[str, Any]) -> dict[str, object]:
@@ -124,13 +143,15 @@ def _propose_sop(step: _Step) -> None:
     facts, thing = step.facts, _sop(step.facts["sop"], step.facts["revision"])
     if facts["replaces"] is not None:
         _decide_sop(step, _sop(facts["sop"], facts["replaces"]), SopState.WITHDRAWN)
-    step.say(thing, number=facts["version"], digest=facts["digest"], said={part: facts[part] for part in SOP_SAYS})
+    step.begin(thing, number=facts["version"], digest=facts["digest"], said={part: facts[part] for part in SOP_SAYS})
     step.say(thing, state=SopState.PROPOSED, decided_at=None, decided_by=None)
     step.say(thing, proposed_at=step.at.recorded_at, proposed_by=step.actor)
 
 
 def _confirm_sop(step: _Step) -> None:
-    _decide_sop(step, _sop(step.facts["sop"], step.facts["revision"]), SopState.CONFIRMED)
+    thing = _sop(step.facts["sop"], step.facts["revision"])
+    step.say(thing, number=step.facts["version"], digest=step.facts["digest"])
+    _decide_sop(step, thing, SopState.CONFIRMED)
 
 
 def _withdraw_sop(step: _Step) -> None:
@@ -147,7 +168,14 @@ def _sop(code: str, revision: int) -> str:
 
 def _open_review(step: _Step) -> None:
     facts, thing = step.facts, f"review {step.facts['review']}"
-    step.say(thing, version=1, order=facts["order"], condition=facts["condition"], cause=facts["cause"])
+    step.begin(
+        thing,
+        version=1,
+        opened_by=step.person,
+        order=facts["order"],
+        condition=facts["condition"],
+        cause=facts["cause"],
+    )
     step.say(thing, missed_at=moment(facts.get("due_at")), opened_at=step.at.recorded_at)
     step.say(thing, closed_at=None, closed_by=None, decision=None, decision_reason=None, new_order=None)
 
@@ -161,7 +189,7 @@ def _close_review(step: _Step) -> None:
 
 def _stop(step: _Step) -> None:
     thing = f"stop {step.facts['stop']}"
-    step.say(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
+    step.begin(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
     step.say(thing, asked_at=None, asked_by=None, released_at=None, released_by=None)
 
 
@@ -174,9 +202,9 @@ def _release(step: _Step) -> None:
 
 
 def _receive(step: _Step) -> None:
-    facts, received_at = step.facts, moment(step.facts["received_at"])
-    assert received_at is not None
+    facts, received_at = step.facts, step.moment("received_at")
     length, lacking = facts["hours"] * HOUR, facts["missing"]
+    step.begin(f"application {facts['application']}", whole=not facts["names"])
     thing = _application(step)
     step.say(thing, version=1, kind=facts["kind"], standing=facts["standing"], hours=facts["hours"])
     step.say(thing, names=sorted(facts["names"]), appeal_of=facts["appeal_of"], received_at=received_at)
@@ -222,12 +250,14 @@ def _close(step: _Step, thing: str, state: ApplicationState) -> None:
 
 
 def _bring(step: _Step, thing: str) -> None:
-    step.say(thing, papers=[*step.known(thing, "papers").value, *step.facts["papers"]])
+    by = {"brought_at": step.at.recorded_at, "brought_by": step.actor}
+    step.say(thing, papers=[*step.known(thing, "papers").value, *({**paper, **by} for paper in step.facts["papers"])])
 
 
 def _application(step: _Step) -> str:
     thing = f"application {step.facts['application']}"
-    step.say(thing, orders=sorted(step.facts["orders"]))
+    whole = step.known(thing, "whole").value
+    step.say(thing, orders=sorted((uid, whole) for uid in step.facts["orders"]))
     return thing
 
 
@@ -258,8 +288,16 @@ def replay(events: Iterable[Event]) -> Told:
     """Go through events of these kinds, oldest first; of one that stands in the record of several orders, the first."""
     told, last = Told(), ""
     for event in events:
-        facts = json.dumps(json.loads(event.body)["facts"], sort_keys=True)
-        if (again := f"{event.type} {event.recorded_at} {facts}") != last:
+        again = f"{event.type} {event.recorded_at} {_facts(event.body)}"
+        if again != last:
             told.take(event)
         last = again
     return told
+
+
+def _facts(body: str) -> str:
+    """What is the same in the events of one act: all but their numbers, and what personal fields are salted with."""
+    try:
+        return json.dumps(json.loads(body)["facts"])
+    except (LookupError, TypeError, ValueError):
+        return body

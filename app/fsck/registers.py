@@ -2,9 +2,9 @@
 not what its events add up to."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
@@ -17,6 +17,7 @@ from app.fsck.register_events import ACTS, Columns, replay
 from app.fsck.report import Check, Findings, Tick, found
 from app.fsck.said import differences, name_of
 from app.journal.models import Event
+from app.orders import sop_templates
 from app.orders.models import ConditionRow, Order, Review
 from app.orders.sop_models import SopRow
 from app.orders.sops import said_by
@@ -24,6 +25,7 @@ from app.publication import stops
 from app.publication.models import Stop
 from app.subscribers.models import KeyRow, SubscriberRow
 from resolver_policy import names
+from resolver_policy.errors import PolicyError
 
 REGISTERS = "registers"
 REMEDY = (
@@ -72,12 +74,27 @@ def check(session: Session, tick: Tick) -> Check:
     for thing, said in left.items():
         first = min((each.event for each in said.values()), key=lambda event: event.seq)
         findings.add(thing, f"event {name_of(first)} tells of it, and it has no row")
+    _check_shipped(session, findings)
     return found(REGISTERS, findings, f"{count:,} tokens, subscribers, SOPs, reviews, stops and applications", REMEDY)
 
 
 def events(session: Session) -> int:
     """How many steps `check` takes."""
     return session.scalar(select(func.count()).select_from(Event).where(Event.type.in_(ACTS))) or 0
+
+
+def _check_shipped(session: Session, findings: Findings) -> None:
+    """Templates that nobody has proposed are those that ship, as they ship."""
+    left = {f"SOP {row['code']} revision {row['version']}": row for row in sop_templates.shipped()}
+    for row in session.scalars(select(SopRow).where(SopRow.proposed_by_id.is_(None)).order_by(SopRow.id)):
+        thing = f"SOP {row.code} revision {row.version}"
+        ships = left.pop(thing, None)
+        if ships is None:
+            findings.add(thing, "nobody has proposed it, and Pulih does not ship it")
+        elif any(getattr(row, column) != value for column, value in ships.items()):
+            findings.add(thing, "nobody has proposed it, and it is not as Pulih ships it")
+    for thing in left:
+        findings.add(thing, "Pulih ships it, and it has no row")
 
 
 def _events(session: Session, tick: Tick) -> Iterator[Event]:
@@ -110,22 +127,24 @@ def _tokens(known: _Known) -> Iterator[Row]:
 def _subscribers(known: _Known) -> Iterator[Row]:
     for (row,) in streamed(known.session, select(SubscriberRow).order_by(SubscriberRow.id)):
         columns = _columns(row, "keyed", "layered", "overrides", "settling", "removed_at")
-        asked = {"addresses": json.loads(row.addresses), "notify": json.loads(row.notify)}
+        asked = {name: _read(json.loads, getattr(row, name)) for name in ("addresses", "notify")}
         yield Row(f"subscriber {row.name}", columns | asked)
 
 
 def _keys(known: _Known) -> Iterator[Row]:
-    for (row,) in streamed(known.session, select(KeyRow).order_by(KeyRow.id)):
-        yield Row(f"key {row.name}", _columns(row, "algorithm", "valid_from", "valid_until"))
+    query = select(KeyRow, SubscriberRow.name).outerjoin(SubscriberRow, SubscriberRow.id == KeyRow.subscriber_id)
+    for row, subscriber in streamed(known.session, query.order_by(KeyRow.id)):
+        columns = _columns(row, "algorithm", "valid_from", "valid_until")
+        yield Row(f"key {row.name}", columns | {"subscriber": subscriber})
 
 
 def _sops(known: _Known) -> Iterator[Row]:
-    """But for those that ship, which nobody has proposed."""
+    """But for those that nobody has proposed (`_check_shipped`)."""
     query = select(SopRow).where(SopRow.proposed_by_id.is_not(None)).order_by(SopRow.id)
     for (row,) in streamed(known.session, query):
         columns = _columns(row, "number", "state", "proposed_at", "decided_at")
         who = {name: known.person(getattr(row, f"{name}_id")) for name in ("proposed_by", "decided_by")}
-        said = {"said": said_by(row), "digest": "sha256:" + row.sha256.hex()}
+        said = {"said": _read(said_by, row), "digest": "sha256:" + row.sha256.hex()}
         yield Row(f"SOP {row.code} revision {row.version}", columns | who | said)
 
 
@@ -138,14 +157,15 @@ def _reviews(known: _Known) -> Iterator[Row]:
         columns = _columns(row, "version", "cause", "missed_at", "opened_at")
         closed = _columns(row, "closed_at", "decision", "decision_reason")
         others = {"order": about, "condition": condition, "new_order": new_order}
-        yield Row(f"review {row.uid}", columns | closed | others | {"closed_by": known.person(row.closed_by_id)})
+        who = {name: known.person(getattr(row, f"{name}_id")) for name in ("opened_by", "closed_by")}
+        yield Row(f"review {row.uid}", columns | closed | others | who)
 
 
 def _stops(known: _Known) -> Iterator[Row]:
     for (row,) in streamed(known.session, select(Stop).order_by(Stop.id)):
         columns = _columns(row, "stopped_at", "asked_at", "released_at")
         who = {name: known.person(getattr(row, f"{name}_id")) for name in ("asked_by", "released_by")}
-        findings = [stops.told(each) for each in stops.findings(row)]
+        findings = _read(lambda stop: [stops.told(each) for each in stops.findings(stop)], row)
         yield Row(f"stop {row.id}", columns | who | {"findings": findings})
 
 
@@ -157,7 +177,7 @@ APPLICATION = (
 
 def _applications(known: _Known) -> Iterator[Row]:
     name, order, paper = ConcernedName, ConcernedOrder, BroughtPaper
-    concerned = select(order.application_id, Order.uid).join(Order, Order.id == order.order_id)
+    concerned = select(order.application_id, Order.uid, order.whole).join(Order, Order.id == order.order_id)
     brought = select(paper.application_id, paper).order_by(paper.application_id, paper.id)
     keys, uids, papers = (
         Beside(streamed(known.session, query), lambda row: int(row[0]))
@@ -171,19 +191,29 @@ def _applications(known: _Known) -> Iterator[Row]:
     for (row,) in streamed(known.session, select(Application).order_by(Application.id)):
         reason = None if row.reason_id is None else {"id": row.reason_id, "en": row.reason_en}
         about = {
-            "names": sorted(names.from_key(key) for _, key in keys.at(row.id)),
-            "orders": sorted(uid for _, uid in uids.at(row.id)),
-            "papers": [_paper(each) for _, each in papers.at(row.id)],
+            "names": sorted(str(_read(names.from_key, key)) for _, key in keys.at(row.id)),
+            "orders": sorted((uid, whole) for _, uid, whole in uids.at(row.id)),
+            "papers": [_paper(known, each) for _, each in papers.at(row.id)],
             "appeal_of": appealed.get(row.appeal_of_id),
-            "missing": None if row.missing is None else json.loads(row.missing),
+            "missing": None if row.missing is None else _read(json.loads, row.missing),
             "reason": reason,
         }
         who = {name: known.person(getattr(row, f"{name}_id")) for name in ("entered_by", "decided_by")}
         yield Row(f"application {row.uid}", _columns(row, *APPLICATION) | about | who)
 
 
-def _paper(row: BroughtPaper) -> dict[str, str | None]:
-    return {"code": row.code, "reference": row.reference, "sha256": None if row.sha256 is None else row.sha256.hex()}
+def _paper(known: _Known, row: BroughtPaper) -> dict[str, object]:
+    by = {"brought_at": row.brought_at, "brought_by": known.person(row.brought_by_id)}
+    digest = None if row.sha256 is None else row.sha256.hex()
+    return {"code": row.code, "reference": row.reference, "sha256": digest, **by}
+
+
+def _read(reader: Callable[[Any], object], kept: object) -> object:
+    """What is kept as a text; words that no event says where it cannot be read."""
+    try:
+        return reader(kept)
+    except (LookupError, TypeError, ValueError, AttributeError, PolicyError):
+        return "what cannot be read"
 
 
 def _columns(row: object, *columns: str) -> dict[str, object]:

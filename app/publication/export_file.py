@@ -86,11 +86,12 @@ def written(path: Path) -> Iterator[ExportFile]:
         yield file
         index.write(file.end())
         said.write(f"{file.digest}  {path.name}\n{file.gzip_digest}  {gzip_of(path).name}\n".encode())
-        drafts.place(packed, gzip_of(path))
-        drafts.place(plain, path)
-        drafts.place(index, path.with_name(path.name + export_index.ENDING))
-        sync_folder(path.parent)
-        drafts.place(said, digest_of(path))
+        with drafts.alone_in(path.parent):
+            drafts.place(packed, gzip_of(path))
+            drafts.place(plain, path)
+            drafts.place(index, path.with_name(path.name + export_index.ENDING))
+            sync_folder(path.parent)
+            drafts.place(said, digest_of(path))
     sync_folder(path.parent)
 
 
@@ -158,8 +159,9 @@ def _draft(folder: Path) -> AbstractContextManager[IO[bytes]]:
 
 def _sweep(folder: Path, suffix: str) -> None:
     """Remove what a killed writer has left of an export: files that have no digest beside them."""
-    found = (path for ending in ("", GZIP_ENDING, export_index.ENDING) for path in folder.glob(f"*{suffix}{ending}"))
-    for path in drafts.abandoned(found):
-        whole = path.with_name(path.name.partition(suffix)[0] + suffix)
-        if not digest_of(whole).exists():
-            path.unlink(missing_ok=True)
+    with drafts.alone_in(folder):
+        for ending in ("", GZIP_ENDING, export_index.ENDING):
+            for path in folder.glob(f"*{suffix}{ending}"):
+                whole = path.with_name(path.name.removesuffix(ending))
+                if path.is_file() and not digest_of(whole).exists():
+                    path.unlink(missing_ok=True)

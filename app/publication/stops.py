@@ -145,7 +145,7 @@ def _look_again(session: Session, row: Stop, now: dt.datetime) -> None:
 
 
 def told(finding: Finding) -> dict[str, Any]:
-    """A finding as people are told of it."""
+    """A finding as people and the journal are told of it; `pulih fsck` compares the two, so its shape stays."""
     shown = [names.from_key(key) for key in finding.keys[:NAMES_TOLD]]
     return {"key": finding.key, "why": finding.why, "names": shown, "count": len(finding.keys)}
 

@@ -207,6 +207,16 @@ def test_whoever_is_killed_while_making_a_key_leaves_no_secret_behind(tmp_path: 
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
+def test_hidden_files_of_others_stay_where_a_key_is_made(tmp_path: Path) -> None:
+    """An editor's, a person's spare copy, or what rsync is putting back."""
+    names = {".log.key.bak", ".log.key.swp", ".log.key.Ab12Cd", ".log.key.draft-", ".other.key.draft-abcdefgh"}
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(32))
+    (tmp_path / ".log.key.draft-abc_efg1").write_bytes(bytes(32))
+    keyfile.make(tmp_path / "log.key")
+    assert {each.name for each in tmp_path.iterdir()} == {*names, "log.key"}
+
+
 def test_a_key_file_that_others_can_read_is_refused(database: Database, settings: Settings) -> None:
     started(database, settings)
     settings.log_key_path.chmod(0o644)

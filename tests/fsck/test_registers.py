@@ -116,6 +116,9 @@ ANOTHER = f"max(id) + 1, max(principal_id), x'{'ab' * 32}'"
 ANOTHER_APPROVER = "(SELECT id FROM principals WHERE name = 'approver-2')"
 BY_TWO = f"asked_by_id = 1, asked_at = {MOMENT}, released_by_id = 3, released_at = {MOMENT}"
 
+SOP_SAYS = "state, title_id, title_en, source, conditions, profiles, sha256"
+SOP = f"id, code, number, version, {SOP_SAYS}"
+
 ALTERED = {
     "a token that nobody made": (
         "tokens",
@@ -166,6 +169,41 @@ ALTERED = {
         "sops",
         f"UPDATE sops SET state = 'confirmed', number = 9, decided_by_id = {ANOTHER_APPROVER} WHERE version = 2",
         "its row says state confirmed; event ",
+    ),
+    "a template that ships, saying something else": (
+        "sops",
+        "UPDATE sops SET conditions = '{}' WHERE code = 'ott-platform'",
+        "SOP ott-platform revision 1: nobody has proposed it, and it is not as Pulih ships it",
+    ),
+    "a template taken away": (
+        "sops",
+        "DELETE FROM sops WHERE code = 'ott-platform'",
+        "SOP ott-platform revision 1: Pulih ships it, and it has no row",
+    ),
+    "a template put in as if it shipped": (
+        "sops",
+        f"INSERT INTO sops ({SOP}) SELECT 99, code, 7, 7, {SOP_SAYS} FROM sops WHERE code = 'ott-platform'",
+        "revision 7: nobody has proposed it, and Pulih does not ship it",
+    ),
+    "the key of another ISP": (
+        "tsig_keys",
+        "UPDATE tsig_keys SET subscriber_id = (SELECT id FROM subscribers WHERE name = 'isp-open')",
+        "its row says subscriber isp-open; event ",
+    ),
+    "a review that another opened": (
+        "reviews",
+        "UPDATE reviews SET opened_by_id = (SELECT id FROM principals WHERE name = 'operator-2')",
+        "its row says opened_by operator-2; event ",
+    ),
+    "an application about all of an order": (
+        "application_orders",
+        "UPDATE application_orders SET whole = NOT whole",
+        "its row says orders [",
+    ),
+    "addresses that are none": (
+        "subscribers",
+        "UPDATE subscribers SET addresses = '[' WHERE name = 'isp-signed'",
+        "subscriber isp-signed: its row says addresses what cannot be read; event ",
     ),
     "a review that was never closed": (
         "reviews",
@@ -224,7 +262,44 @@ def test_what_was_altered_is_found(place: Service, record_property: Record) -> N
     record_property("alterations", len(ALTERED))
 
 
-def test_an_event_that_says_too_little_is_told(place: Service) -> None:
-    alter(place.database, "events", "UPDATE events SET body = replace(body, '\"token\":', '\"tokens\":')")
+UNREADABLE = {
+    "too little": "replace(body, '\"token\":', '\"tokens\":')",
+    "no object": "'[]'",
+    "no facts": "'{}'",
+    "no JSON": "'x'",
+    "no moment": 'replace(body, \'"received_at":"2\', \'"received_at":"x\')',
+    "more hours than there are": "replace(body, '\"hours\":', '\"hours\":99999999999999')",
+}
 
-    assert any("does not say what such an event says" in line for line in wrong(place)["registers"])
+
+def test_an_event_that_cannot_be_read_is_told_and_the_others_are_looked_at(place: Service) -> None:
+    place.database.close()
+    for number, (what, body) in enumerate(UNREADABLE.items()):
+        with copied(place, f"unreadable{number}") as copy:
+            alter(copy.database, "events", f"UPDATE events SET body = {body} WHERE type <> 'order.proposed'")
+            found = wrong(copy)
+        assert any("does not say what such an event says" in line for line in found["registers"]), (what, found)
+        assert any("not the one that was hashed" in line for line in found["journal"]), (what, found)
+
+
+@pytest.mark.parametrize("type_", ["token.created", "subscriber.added", "sop.proposed", "application.received"])
+def test_what_has_no_beginning_is_not_told_of_by_what_came_later(place: Service, type_: str) -> None:
+    """A row put in by hand does not become right by an act on it."""
+    alter(place.database, "events", f"DELETE FROM events WHERE type = '{type_}'")
+
+    found = wrong(place)["registers"]
+    assert any("it has a row, and no event tells of it" in line for line in found), found
+
+
+def test_a_subscriber_that_came_back_while_the_clock_was_set_back_is_well(service: Service) -> None:
+    database, began = service.database, service.clock()
+    with database.write() as session:
+        register.add(session, ROOT, SIGNED, began, secret_key=SECRET)
+        keys.rotate(session, ROOT, RotateKey("isp-signed", DAY), began + HOUR, secret_key=SECRET)
+        register.remove(session, ROOT, "isp-signed", began + 5 * HOUR)
+    with database.write() as session:
+        register.add(session, ROOT, SIGNED, began + 2 * HOUR, secret_key=SECRET)
+        keys.rotate(session, ROOT, RotateKey("isp-signed", 0 * DAY), began + 3 * HOUR, secret_key=SECRET)
+
+    with database.read() as session:
+        assert registers.check(session, lambda _: None).wrong == ()

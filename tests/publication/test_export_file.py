@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 import pytest
@@ -266,14 +267,18 @@ def test_what_a_killed_writer_left_is_gone_after_the_next(tmp_path: Path, placed
 
 def test_what_another_one_is_moving_into_place_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = drafts.place
+    another = Thread(target=write, args=(tmp_path, rpz.FORMAT, NOW))
 
     def overtaken(file: IO[bytes], path: Path) -> None:
         if path.name == f"{BEFORE.serial}.rpz.sha256":
             monkeypatch.setattr(drafts, "place", place)
-            write(tmp_path, rpz.FORMAT, NOW)
+            another.start()
+            another.join(0.3)
+            assert another.is_alive(), "it waits"
         place(file, path)
 
     monkeypatch.setattr(drafts, "place", overtaken)
     first, _ = write(tmp_path, rpz.FORMAT, BEFORE)
+    another.join(20)
     check(first, rpz.FORMAT, BEFORE)
     check(tmp_path / f"{NOW.serial}.rpz", rpz.FORMAT, NOW)

@@ -24,7 +24,13 @@ from tests.rigs.faults import Fault
 from tests.rigs.processes import Running
 
 SOCKET = ".s.PGSQL.5432"
-SYNC, FLUSH, QUERY, PARSE, BIND, COPIED = b"S", b"H", b"Q", b"P", b"B", b"c"
+SYNC, FLUSH, QUERY, PARSE, BIND = b"S", b"H", b"Q", b"P", b"B"
+COPIED = (b"c", b"f")
+"""A COPY is over, or was broken off."""
+
+ENDS = (SYNC, QUERY, *COPIED)
+"""An answer is awaited behind these."""
+
 ANSWERED = (b"Z", b"G")
 """The server is ready for a query, or for what is copied."""
 
@@ -139,8 +145,8 @@ class Connection:
         for message in _messages(self._client):
             octets += message
             asked = asked or self._statement(message)
-            if message[:1] in (SYNC, QUERY, COPIED):
-                yield bytes(octets), asked or ("copied" if message[:1] == COPIED else "sync")
+            if message[:1] in ENDS:
+                yield bytes(octets), asked or ("copied" if message[:1] in COPIED else "sync")
                 octets, asked = bytearray(), ""
             elif message[:1] == FLUSH:
                 self._server.sendall(octets)
@@ -180,7 +186,7 @@ class Connection:
 
     def _wait(self) -> None:
         with self._answered:
-            assert self._answered.wait_for(lambda: self._awaited == 0, PATIENCE), "the server did not answer"
+            assert self._answered.wait_for(lambda: self._awaited <= 0, PATIENCE), "the server did not answer"
 
     def _statement(self, message: bytes) -> str:
         """The statement that a message is about, if it is about one."""

@@ -91,7 +91,7 @@ CAUGHT: Mapping[str, Caught] = {
     "zone-file-in-place": Caught(cut, "sha256 is not right"),
     "answer-before-commit": Caught(killed, "there is no order|not what was answered|differ"),
     "autocommit": Caught(struck, "order_number_taken|half done"),
-    "journal-apart": Caught(struck, "half done|state_conflict"),
+    "journal-apart": Caught(struck, "half done" if databases.KIND == "sqlite" else "half done|state_conflict"),
     "publish-before-commit": Caught(struck, "example.blocked"),
     "mark-after-showing": Caught(struck, "a serial was shown that no mark knows"),
     "idempotency-apart": Caught(struck, "order_number_taken|state_conflict"),
@@ -99,8 +99,8 @@ CAUGHT: Mapping[str, Caught] = {
 }
 
 
-ON_POSTGRESQL = {"journal-apart", "publish-before-commit", "idempotency-apart"}
-"""The others are bugs of how SQLite and files are written."""
+ON_POSTGRESQL = {"journal-apart", "publish-before-commit", "idempotency-apart", "answer-before-commit"}
+"""The others are bugs of SQLite's settings, and of files and marks, which are the same on both."""
 
 
 @pytest.mark.parametrize("plant", [each for each in PLANTS if databases.KIND == "sqlite" or each in ON_POSTGRESQL])
