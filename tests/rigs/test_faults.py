@@ -125,7 +125,7 @@ def orders(running: Running) -> list[tuple[object, ...]]:
 
 def pattern(step: str) -> str:
     """A step without what chance or time has put into its name."""
-    return re.sub(r"\.tmp\w+|[0-9]+(\.[0-9a-f]+)?|(?<=snapshot\.)\w+$|(?<=\.draft-)\w{8}", "*", step)
+    return re.sub(r"(?<=\.draft-)\w{8}|[0-9]+(\.[0-9a-f]+)?|(?<=snapshot\.)\w+$", "*", step)
 
 
 def sorted_by_rank(steps: Sequence[str], chance: Random) -> list[tuple[int, Way]]:
