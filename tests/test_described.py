@@ -1,7 +1,7 @@
 """The interface does what it says of itself: requests made up from its description, each sent by every role and nobody.
 
 Nothing that is sent makes it fail, every answer is one that is described, and a role that may not is refused. Every
-second request is about things that there are: ids are taken from answers to earlier ones. `PULIH_TEST_SCALE=10` makes
+second request is about things that there are: ids are taken from answers to earlier ones. `PULIH_TEST_SCALE=14` makes
 it fifty thousand requests.
 """
 
@@ -31,7 +31,7 @@ from tests.auth.test_roles import ROUTES
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.service import ZONE, Json, Service, an_order, condition
 
-REQUESTS = 5_500
+REQUESTS = 4_000
 """Requests of the whole run, about: times PULIH_TEST_SCALE."""
 
 PARTS = 4

@@ -48,7 +48,7 @@ class _Step:
     person: str | None
     facts: dict[str, Any]
 
-    def begin(self, thing: str, **columns: object) -> None:
+    def make(self, thing: str, **columns: object) -> None:
         """A thing is there from here on, which may have been before."""
         self._told.things.setdefault(thing, {})
         self.say(thing, **columns)
@@ -85,7 +85,7 @@ def _make_token(step: _Step) -> None:
     facts, thing = step.facts, f"token {step.facts['token']}"
     addresses = " ".join(facts.get("addresses", ())) or None
     expires_at = moment(facts["expires_at"])
-    step.begin(thing, principal=facts["principal"], role=facts["role"], expires_at=expires_at, addresses=addresses)
+    step.make(thing, principal=facts["principal"], role=facts["role"], expires_at=expires_at, addresses=addresses)
     step.say(thing, created_at=step.at.recorded_at, revoked_at=None)
 
 
@@ -96,7 +96,7 @@ def _revoke_token(step: _Step) -> None:
 def _add_subscriber(step: _Step) -> None:
     facts, thing = step.facts, f"subscriber {step.facts['subscriber']}"
     is_sample = "illustrative" in facts  # it has to sign, and nobody has its key
-    step.begin(thing, keyed=is_sample or facts["key"] is not None, removed_at=None, settling=None)
+    step.make(thing, keyed=is_sample or facts["key"] is not None, removed_at=None, settling=None)
     step.say(thing, **{"layered": False, "overrides": False} | _of_subscriber(facts))
     if facts["key"] is not None:
         _make_key(step, thing)
@@ -123,7 +123,7 @@ def _rotate_key(step: _Step) -> None:
 
 def _make_key(step: _Step, subscriber: str) -> None:
     thing, facts = f"key {step.facts['key']}", step.facts
-    step.begin(thing, subscriber=facts["subscriber"], algorithm=facts["algorithm"])
+    step.make(thing, subscriber=facts["subscriber"], algorithm=facts["algorithm"])
     step.say(thing, valid_from=step.at.recorded_at, valid_until=None)
     step.say(subscriber, keys=(*step.keys_of(subscriber), thing))
 
@@ -143,7 +143,7 @@ def _propose_sop(step: _Step) -> None:
     facts, thing = step.facts, _sop(step.facts["sop"], step.facts["revision"])
     if facts["replaces"] is not None:
         _decide_sop(step, _sop(facts["sop"], facts["replaces"]), SopState.WITHDRAWN)
-    step.begin(thing, number=facts["version"], digest=facts["digest"], said={part: facts[part] for part in SOP_SAYS})
+    step.make(thing, number=facts["version"], digest=facts["digest"], said={part: facts[part] for part in SOP_SAYS})
     step.say(thing, state=SopState.PROPOSED, decided_at=None, decided_by=None)
     step.say(thing, proposed_at=step.at.recorded_at, proposed_by=step.actor)
 
@@ -168,7 +168,7 @@ def _sop(code: str, revision: int) -> str:
 
 def _open_review(step: _Step) -> None:
     facts, thing = step.facts, f"review {step.facts['review']}"
-    step.begin(
+    step.make(
         thing,
         version=1,
         opened_by=step.person,
@@ -189,7 +189,7 @@ def _close_review(step: _Step) -> None:
 
 def _stop(step: _Step) -> None:
     thing = f"stop {step.facts['stop']}"
-    step.begin(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
+    step.make(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
     step.say(thing, asked_at=None, asked_by=None, released_at=None, released_by=None)
 
 
@@ -204,7 +204,7 @@ def _release(step: _Step) -> None:
 def _receive(step: _Step) -> None:
     facts, received_at = step.facts, step.moment("received_at")
     length, lacking = facts["hours"] * HOUR, facts["missing"]
-    step.begin(f"application {facts['application']}", whole=not facts["names"])
+    step.make(f"application {facts['application']}", whole=not facts["names"])
     thing = _application(step)
     step.say(thing, version=1, kind=facts["kind"], standing=facts["standing"], hours=facts["hours"])
     step.say(thing, names=sorted(facts["names"]), appeal_of=facts["appeal_of"], received_at=received_at)

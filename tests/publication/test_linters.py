@@ -1,6 +1,6 @@
 """Every zone that is published passes the linters of four servers, and is read back as exactly what was decided.
 
-`PULIH_TEST_SCALE=20` makes it ten thousand zones, and one of a million names.
+`PULIH_TEST_SCALE=56` makes it ten thousand zones, and one of a million names.
 """
 
 import subprocess
@@ -26,10 +26,10 @@ from tests.service import FrozenClock, Template, copy_of, settings_in
 
 pytestmark = pytest.mark.long
 
-RELEASES = 167
+RELEASES = 60
 """Each of three zones."""
 
-NAMES = 50_000
+NAMES, MOST_NAMES = 20_000, 1_000_000
 ZONES = "block.rpz=nxdomain,nodata.rpz=nodata,landing.rpz=redirect:landing.example"
 
 
@@ -106,7 +106,7 @@ def test_every_published_zone_passes_the_linters_and_is_what_was_decided(
 
 
 def test_a_long_list_passes_them_too(tmp_path: Path, record_property: Record) -> None:
-    rules, of = many_rules(scaled(NAMES)), zone()
+    rules, of = many_rules(min(MOST_NAMES, scaled(NAMES))), zone()
     file = tmp_path / of.origin
     with file.open("wb") as target:
         target.writelines(rpz.FORMAT.render(Contents(of, 1, sorted(rules.items()))))
