@@ -9,7 +9,7 @@ import glob
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -41,18 +41,13 @@ def place(file: IO[bytes], path: Path) -> None:
 
 
 def sweep(folder: Path, name: str) -> None:
-    """Remove what killed writers have left of drafts of a name, and no other hidden file."""
+    """Remove what killed writers have left of drafts of a name: nobody holds it. No other hidden file is touched."""
     ours = re.compile(re.escape(_prefix(name)) + r"[a-z0-9_]{8}")
-    for path in abandoned(each for each in folder.glob(glob.escape(_prefix(name)) + "*") if ours.fullmatch(each.name)):
-        path.unlink(missing_ok=True)
-
-
-def abandoned(paths: Iterable[Path]) -> Iterator[Path]:
-    """Those that nobody writes; each is held while it is looked at."""
-    for path in paths:
-        with suppress(OSError), path.open("rb") as file:  # it may be finished by now, held, or no file of ours
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield path
+    for path in folder.glob(glob.escape(_prefix(name)) + "*"):
+        if ours.fullmatch(path.name):
+            with suppress(OSError), path.open("rb") as file:  # it may be held, or finished by now
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 @contextmanager

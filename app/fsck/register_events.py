@@ -27,13 +27,20 @@ class Told:
     def __init__(self) -> None:
         self.things: dict[str, Columns] = {}
         self.unreadable: list[At] = []
+        self._last: tuple[object, ...] = ()
 
     def take(self, event: Event) -> None:
-        """Go on by one event; one that does not say what such an event says, of a thing that there is, is noted."""
+        """Go on by one event; one that does not say what such an event says, of a thing that there is, is noted.
+
+        An act on several orders stands in the record of each: only the first of its events counts.
+        """
         at = At(event.seq, event.type, event.recorded_at)
         try:
-            person = None if event.principal_id is None else event.actor
-            ACTS[event.type](_Step(self, at, event.actor, person, dict(json.loads(event.body)["facts"])))
+            facts = dict(json.loads(event.body)["facts"])
+            last, self._last = self._last, (event.type, event.recorded_at, facts)
+            if self._last != last:
+                person = None if event.principal_id is None else event.actor
+                ACTS[event.type](_Step(self, at, event.actor, person, facts))
         except (LookupError, TypeError, ValueError, ArithmeticError):
             self.unreadable.append(at)
 
@@ -285,19 +292,8 @@ ACTS: Mapping[str, _Act] = {
 
 
 def replay(events: Iterable[Event]) -> Told:
-    """Go through events of these kinds, oldest first; of one that stands in the record of several orders, the first."""
-    told, last = Told(), ""
+    """Go through events of these kinds, oldest first."""
+    told = Told()
     for event in events:
-        again = f"{event.type} {event.recorded_at} {_facts(event.body)}"
-        if again != last:
-            told.take(event)
-        last = again
+        told.take(event)
     return told
-
-
-def _facts(body: str) -> str:
-    """What is the same in the events of one act: all but their numbers, and what personal fields are salted with."""
-    try:
-        return json.dumps(json.loads(body)["facts"])
-    except (LookupError, TypeError, ValueError):
-        return body

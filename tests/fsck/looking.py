@@ -70,6 +70,7 @@ def copied(place: Place, name: str) -> Iterator[Copied]:
     finally:
         database.close()
         databases.drop(settings.database)
+        shutil.rmtree(settings.data_dir)
 
 
 def alter(database: Database, table: str, statement: str) -> None:
@@ -89,3 +90,10 @@ def alter(database: Database, table: str, statement: str) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql(statement)
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+def wrong_once(place: Place, table: str, statement: str) -> dict[str, list[str]]:
+    """What is wrong with a copy that was altered; nobody may be connected to what is copied."""
+    with copied(place, "altered") as copy:
+        alter(copy.database, table, statement)
+        return wrong(copy)
