@@ -8,7 +8,7 @@ import datetime as dt
 
 from sqlalchemy.orm import Session
 
-from app.errors import Fault, Unprocessable
+from app.errors import Conflict, Fault, Unprocessable
 from app.journal.actor import CLOCK, Actor
 from app.journal.append import Entry, append, timestamp
 from app.journal.events import EventType
@@ -23,15 +23,18 @@ def suspend(
     """Open an order's names until a moment; of an order that is suspended, move that moment: the slip is kept.
 
     Notice of the return is due `notice` before it, or at once where less is left. Raises Conflict where the order is
-    neither active nor suspended, Unprocessable for a moment that has passed.
+    neither active nor suspended, or lets go until that very moment already; Unprocessable for a moment that has passed.
     """
     states.require_state(order, OrderState.ACTIVE, OrderState.SUSPENDED)
     exceptions.refuse_alone(order, "suspend")
     if command.until <= now:
         fault = Fault("ends_in_the_past", command.until.isoformat(), "/until")
         raise Unprocessable("that moment has passed: an opening ends later than now", faults=(fault,))
-    states.revise(order)
     before = order.suspended_until
+    if command.until == before:
+        fault = Fault("end_unchanged", command.until.isoformat(), "/until")
+        raise Conflict("its opening ends at that moment already: there is nothing to move", faults=(fault,))
+    states.revise(order)
     if order.state == OrderState.ACTIVE:
         states.leave_force(session, order, now)
         order.state = OrderState.SUSPENDED

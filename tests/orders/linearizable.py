@@ -15,7 +15,6 @@ NEXT = {
     ("proposed", "reject"): "rejected",
     ("proposed", "withdraw"): "withdrawn",
     ("active", "suspend"): "suspended",
-    ("suspended", "suspend"): "suspended",
     ("suspended", "resume"): "active",
     ("active", "plan-lift"): "active",
     ("suspended", "plan-lift"): "suspended",

@@ -68,7 +68,7 @@ class Order:
                 self.end(ground)
 
     def suspend(self, until: dt.datetime, now: dt.datetime) -> None:
-        self.need(self.state in {"active", "suspended"} and until > now, self.kind != "exception")
+        self.need(self.state in {"active", "suspended"}, self.kind != "exception", until > now, until != self.begins)
         self.state, self.begins = "suspended", until
 
     def mark(self, code: str, mark: str) -> None:

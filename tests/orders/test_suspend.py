@@ -141,6 +141,21 @@ def test_an_end_that_was_moved_back_has_notice_of_its_own(service: Service) -> N
     assert kinds(service).count("order.return_noticed") == 2
 
 
+def test_an_end_that_stays_where_it_is_is_no_move(service: Service) -> None:
+    order = service.block("a.example")
+    suspend(service, order, NOW + HOUR)
+    service.publish()
+    before = service.read(f"orders/{order['id']}")
+
+    body = {"reason": "talks go on", "until": text_of(NOW + HOUR)}
+    answer = problem(service.post(f"orders/{order['id']}/suspend", body, by="approver-1"), 409, "state_conflict")
+
+    assert (answer["errors"][0]["pointer"], answer["errors"][0]["rule"]) == ("/until", "end_unchanged")
+    assert service.read(f"orders/{order['id']}") == before
+    service.publish()
+    assert kinds(service).count("order.return_noticed") == 1
+
+
 def test_an_opening_is_ended_early(service: Service) -> None:
     order = service.block("a.example")
     suspend(service, order, NOW + 5 * DAY)
