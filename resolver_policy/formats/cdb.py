@@ -103,6 +103,6 @@ def _slots(hashes: "array[int]", positions: "array[int]") -> bytes:
 FORMAT = Whole(
     name="cdb",
     media_type="application/octet-stream",
-    limits="none with the two look-ups that the README shows, one alone blocks too much; at most 4 GiB",
+    limits="none with two look-ups, of the name and then of its suffixes; one alone blocks too much; at most 4 GiB",
     octets=render,
 )

@@ -172,7 +172,7 @@ def test_a_spreadsheet_computes_nothing_of_it(service: Service, tmp_path: Path) 
 
 
 def test_a_zone_as_a_file_is_signed_and_openssl_says_so(service: Service, tmp_path: Path) -> None:
-    """As the README shows it."""
+    """As docs/record.md shows it."""
     service.block("a.example", "*.b.example")
     service.publish()
     export, pem = tmp_path / "block.rpz", tmp_path / "key.pem"

@@ -21,7 +21,7 @@ from tests.resolvers.policies import Policy, Question, made
 from tests.resolvers.upstream import answer, opens, upstream
 from tests.servers import find, free_port, running
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+SHOWN = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
 
 Blocks = Callable[[str], bool]
 
@@ -85,9 +85,9 @@ forward-zone:
 
 @contextmanager
 def dnsdist(directory: Path, file: Path) -> Iterator[int]:
-    """Dnsdist with the rules that the README shows, asking `upstream`; yields its port."""
+    """Dnsdist with the rules that docs/http.md shows, asking `upstream`; yields its port."""
     port = free_port()
-    shown = re.search(r"^```lua\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    shown = re.search(r"^```lua\n(.*?)^```$", SHOWN, re.DOTALL | re.MULTILINE)
     assert shown
     rules = shown[1].replace("/etc/dnsdist/block.rpz.cdb", str(file))
     assert str(file) in rules
