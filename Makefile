@@ -30,6 +30,7 @@ ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py 
 	tests/backup/test_backup.py::test_a_backup_taken_while_others_write_is_of_one_moment \
 	tests/publication/test_cost.py tests/journal/test_tree.py tests/audit/test_signing.py \
 	tests/answers/test_past_histories.py tests/test_unwritable_journal.py tests/fsck/test_altered.py tests/fsck/test_registers.py \
+	tests/fsck/test_layers.py::test_nothing_is_found_wrong_while_bases_come_and_go \
 	tests/rigs/test_faults.py tests/rigs/test_bites.py
 
 test: install-dev ## set everything up, install the servers it tests against, run all tests, and on PostgreSQL what differs there

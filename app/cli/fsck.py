@@ -58,8 +58,11 @@ def fsck(
     journal, tree   each event as it was hashed, and the tree over them
     checkpoint      the journal against one that somebody else kept
     orders          each order's rows against what its events add up to
-    registers       tokens, subscribers, SOPs, reviews, stops, applications likewise
+    registers       tokens, subscribers, SOPs, reviews, incidents, stops,
+                    applications likewise
+    notes           what was noted of names, likewise
     rules, release  what was published against what orders add up to, anew
+    layers          what both layers answer, whichever base a resolver has
     file, transfer  what a zone's file holds, and what a server sends
     mark, serial    what is recorded and served against what was ever shown
 

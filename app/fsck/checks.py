@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.orm import Session
 
 from app.db import Clock, Database
-from app.fsck import files, log, orders, registers, rules, serials, server
-from app.fsck.report import Check, State, Tick, not_checked
+from app.fsck import files, layers, log, notes, orders, registers, rules, serials, server
+from app.fsck.report import Check, Findings, State, Tick, found, not_checked
 from app.fsck.server import Asking
 from app.orders import guarding
 from app.publication import zones
@@ -16,9 +17,16 @@ from app.settings import Settings
 
 BESIDES = (
     "what the journal does not have: secrets of tokens and keys, why a review was opened, names of a stop beyond the "
-    "first; notes, incidents and what the ledger says of subscribers; what `urgent` zones hold against what base and "
-    "head say; exports that were written to files"
+    "first, what the ledger says of subscribers; and what it has, but nobody compares: what reviews of orders found, "
+    "rank files, floors of zones, when bases were cut, exports that were written to files"
 )
+UNREADABLE = (
+    "the tables were altered past the service, the disk fails, or this check has a fault: compare that row with a "
+    "backup before anything is restored"
+)
+Look = Callable[[Tick], Check]
+"""Makes a check, and tells how far it is."""
+
 Bar = Callable[[str, int], AbstractContextManager[Tick]]
 """Shows how far a check is: its name, and how many steps it takes."""
 
@@ -35,19 +43,19 @@ def run(database: Database, settings: Settings, wanted: Wanted, clock: Clock, ba
     """Make every check; each is given as soon as it is made. The first ones are of one view of the database."""
     marked = serials.marked(database, settings)
     with database.read() as session:
-        yield from _of_tables(session, settings, wanted, bar)
+        for name, steps, look in _of_tables(session, settings, wanted):
+            yield _made(name, steps, look, bar)
         yield serials.check_journal(session, marked.journal)
     with database.read() as session:
         published, count = zones.active(session), rules.names_published(session)
     served: dict[str, int] = {}
     for zone in published:
-        with bar(f"file {zone.name}", count) as tick:
-            yield files.check(database, settings, zone, tick)
+        yield _made(f"file {zone.name}", count, partial(files.check, database, settings, zone), bar)
         if wanted.asking is None:
             yield not_checked(f"transfer {zone.name}", "--offline: no server was asked")
             continue
-        with bar(f"transfer {zone.name}", count) as tick:
-            yield server.check(database, settings, zone, wanted.asking, clock, served, tick)
+        look = partial(server.check, database, settings, zone, wanted.asking, clock, served)
+        yield _made(f"transfer {zone.name}", count, look, bar)
     with database.read() as session:
         for zone in published:
             yield serials.check(session, marked, zone, served)
@@ -60,19 +68,29 @@ def status(checks: list[Check]) -> State:
     return next((each for each in (State.WRONG, State.COULD_NOT_LOOK) if each in states), State.OK)
 
 
-def _of_tables(session: Session, settings: Settings, wanted: Wanted, bar: Bar) -> Iterator[Check]:
+def _of_tables(session: Session, settings: Settings, wanted: Wanted) -> Iterator[tuple[str, int, Look]]:
+    """What is looked at in the database alone: the name of each check, how many steps it takes, and the check."""
     size = log.events(session)
-    with bar(log.EVENTS, size) as tick:
-        yield log.check_events(session, tick)
-    with bar(log.TREE, size) as tick:
-        yield log.check_tree(session, tick)
-    yield log.check_checkpoint(session, wanted.checkpoint)
-    with bar(orders.ORDERS, orders.rows(session)) as tick:
-        yield orders.check(session, tick)
-    with bar(registers.REGISTERS, registers.events(session)) as tick:
-        yield registers.check(session, tick)
-    count = rules.names_published(session)
-    with bar(rules.RULES, count) as tick:
-        yield rules.check(session, guarding.load(settings.zone_settings).never, tick)
-    with bar(rules.RELEASE, count) as tick:
-        yield rules.check_release(session, tick)
+    yield log.EVENTS, size, partial(log.check_events, session)
+    yield log.TREE, size, partial(log.check_tree, session)
+    yield log.CHECKPOINT, 0, lambda _: log.check_checkpoint(session, wanted.checkpoint)
+    yield orders.ORDERS, orders.rows(session), partial(orders.check, session)
+    yield registers.REGISTERS, registers.events(session), partial(registers.check, session)
+    yield notes.NOTES, notes.rows(session), partial(notes.check, session)
+    count, never = rules.names_published(session), guarding.load(settings.zone_settings).never
+    yield rules.RULES, count, partial(rules.check, session, never)
+    yield rules.RELEASE, count, partial(rules.check_release, session)
+    yield layers.LAYERS, count, partial(layers.check, session)
+
+
+def _made(name: str, steps: int, look: Look, bar: Bar) -> Check:
+    """A check, with its bar; one that a row stops, which holds what no row may hold, has found something wrong."""
+    with bar(name, steps) as tick:
+        try:
+            return look(tick)
+        except (LookupError, TypeError, ValueError) as error:
+            findings = Findings()
+            findings.add(
+                "a row of the tables", f"cannot be read, and what comes behind it was not looked at: {error!r}"
+            )
+            return found(name, findings, "", UNREADABLE)

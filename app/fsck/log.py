@@ -13,6 +13,7 @@ from app.db import streamed
 from app.errors import Unprocessable
 from app.fsck.beside import Beside
 from app.fsck.report import Check, Findings, Tick, found, not_checked
+from app.fsck.said import EVENTS_AT_ONCE
 from app.journal import merkle, notes, signing, tree
 from app.journal.append import leaf_hash, salted_hash, timestamp
 from app.journal.models import Event, EventPersonal, TreeNode
@@ -32,7 +33,7 @@ def check_events(session: Session, tick: Tick) -> Check:
         streamed(session, select(EventPersonal).order_by(EventPersonal.seq, EventPersonal.field)),
         lambda row: int(row[0].seq),
     )
-    for (event,) in streamed(session, select(Event).order_by(Event.seq)):
+    for (event,) in streamed(session, select(Event).order_by(Event.seq), at_once=EVENTS_AT_ONCE):
         if event.seq != last + 1:
             findings.add(f"event {last + 1}", f"is missing: behind {last} comes {event.seq}")
         last = event.seq

@@ -15,7 +15,7 @@ from app.db import streamed
 from app.fsck.beside import Beside
 from app.fsck.replay import Replayed, replay
 from app.fsck.report import Check, Findings, Tick, found
-from app.fsck.said import Said, differences, name_of, shown
+from app.fsck.said import EVENTS_AT_ONCE, Said, differences, name_of, shown
 from app.journal.merkle import MerkleRoot
 from app.journal.models import Event
 from app.orders import commitments, evidence, propose, states, targets, trees
@@ -63,7 +63,7 @@ class Tables:
             session,
             dict(session.execute(select(Principal.id, Principal.name)).all()),
             dict(session.execute(undone).all()),
-            Beside(streamed(session, of_orders), lambda row: int(row[0].order_id)),
+            Beside(streamed(session, of_orders, at_once=EVENTS_AT_ONCE), lambda row: int(row[0].order_id)),
             _beside(session, select(InForce).order_by(InForce.order_id, InForce.id)),
             _beside(session, select(ConditionRow).order_by(ConditionRow.order_id, ConditionRow.position)),
             Beside(streamed(session, select(*columns).order_by(TargetRow.id)), lambda row: int(row.id) >> ORDINAL_BITS),

@@ -1,5 +1,5 @@
-"""What the events of everything beside orders add up to: tokens, subscribers and their keys, SOPs, reviews, stops,
-applications."""
+"""What the events of everything beside orders add up to: tokens, subscribers and their keys, SOPs, reviews, incidents,
+stops, applications."""
 
 import datetime as dt
 import json
@@ -27,6 +27,7 @@ class Told:
     def __init__(self) -> None:
         self.things: dict[str, Columns] = {}
         self.unreadable: list[At] = []
+        self.expected: dict[str, list[str]] = {}
         self._last: tuple[object, ...] = ()
 
     def take(self, event: Event) -> None:
@@ -79,6 +80,14 @@ class _Step:
         """The keys that a subscriber ever had."""
         said = self._told.things[subscriber].get("keys")
         return () if said is None else said.value
+
+    def expect(self, order: str, thing: str) -> None:
+        """The next act on an order says more about a thing."""
+        self._told.expected.setdefault(order, []).append(thing)
+
+    def expected(self, order: str) -> list[str]:
+        """What this act on an order says more about."""
+        return self._told.expected.pop(order, [])
 
     def revise(self, thing: str) -> None:
         """Another version of it."""
@@ -194,6 +203,20 @@ def _close_review(step: _Step) -> None:
     step.say(thing, decision=facts["decision"], decision_reason=facts["reason"], new_order=facts["new_order"])
 
 
+def _record_incident(step: _Step) -> None:
+    facts = step.facts
+    step.make(f"incident {facts['incident']}", order=facts["order"], names=facts["names"], recorded_by=step.person)
+    since = moment(facts["blocked_since"])
+    step.say(f"incident {facts['incident']}", recorded_at=step.at.recorded_at, blocked_since=since)
+    step.expect(facts["order"], f"incident {facts['incident']}")
+
+
+def _give_reason(step: _Step) -> None:
+    """The lift that an incident was recorded for, which comes behind it, says why."""
+    for incident in step.expected(step.facts["order"]):
+        step.say(incident, reason=step.facts.get("reason"))
+
+
 def _stop(step: _Step) -> None:
     thing = f"stop {step.facts['stop']}"
     step.make(thing, stopped_at=step.at.recorded_at, findings=step.facts["findings"])
@@ -280,6 +303,9 @@ ACTS: Mapping[str, _Act] = {
     EventType.SOP_WITHDRAWN: _withdraw_sop,
     EventType.REVIEW_OPENED: _open_review,
     EventType.REVIEW_CLOSED: _close_review,
+    EventType.INCIDENT_RECORDED: _record_incident,
+    EventType.ORDER_ENDED: _give_reason,
+    EventType.ORDER_LIFTED_IN_PART: _give_reason,
     EventType.PUBLICATION_STOPPED: _stop,
     EventType.PUBLICATION_RELEASE_ASKED: _ask_release,
     EventType.PUBLICATION_RELEASED: _release,

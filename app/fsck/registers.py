@@ -1,5 +1,5 @@
-"""The journal against what stands beside orders: each token, subscriber, SOP, review, stop and application whose row is
-not what its events add up to."""
+"""The journal against what stands beside orders: each token, subscriber, SOP, review, incident, stop and application
+whose row is not what its events add up to."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +15,10 @@ from app.db import streamed
 from app.fsck.beside import Beside
 from app.fsck.register_events import ACTS, Columns, replay
 from app.fsck.report import Check, Findings, Tick, found
-from app.fsck.said import differences, name_of
+from app.fsck.said import EVENTS_AT_ONCE, differences, name_of
 from app.journal.models import Event
 from app.orders import sop_templates
-from app.orders.models import ConditionRow, Order, Review
+from app.orders.models import ConditionRow, Incident, Order, Review
 from app.orders.sop_models import SopRow
 from app.orders.sops import said_by
 from app.publication import stops
@@ -75,7 +75,8 @@ def check(session: Session, tick: Tick) -> Check:
         first = min((each.event for each in said.values()), key=lambda event: event.seq)
         findings.add(thing, f"event {name_of(first)} tells of it, and it has no row")
     _check_shipped(session, findings)
-    return found(REGISTERS, findings, f"{count:,} tokens, subscribers, SOPs, reviews, stops and applications", REMEDY)
+    well = f"{count:,} tokens, subscribers, SOPs, reviews, incidents, stops and applications"
+    return found(REGISTERS, findings, well, REMEDY)
 
 
 def events(session: Session) -> int:
@@ -99,7 +100,7 @@ def _check_shipped(session: Session, findings: Findings) -> None:
 
 def _events(session: Session, tick: Tick) -> Iterator[Event]:
     query = select(Event).where(Event.type.in_(ACTS)).order_by(Event.seq)
-    for number, (event,) in enumerate(streamed(session, query), start=1):
+    for number, (event,) in enumerate(streamed(session, query, at_once=EVENTS_AT_ONCE), start=1):
         yield event
         if not number % TOLD_EVERY:
             tick(TOLD_EVERY)
@@ -113,7 +114,7 @@ def _wrong_in(columns: Mapping[str, object], said: Columns | None) -> Iterator[s
 
 
 def _rows(known: _Known) -> Iterator[Row]:
-    for rows in (_tokens, _subscribers, _keys, _sops, _reviews, _stops, _applications):
+    for rows in (_tokens, _subscribers, _keys, _sops, _reviews, _incidents, _stops, _applications):
         yield from rows(known)
 
 
@@ -159,6 +160,13 @@ def _reviews(known: _Known) -> Iterator[Row]:
         others = {"order": about, "condition": condition, "new_order": new_order}
         who = {name: known.person(getattr(row, f"{name}_id")) for name in ("opened_by", "closed_by")}
         yield Row(f"review {row.uid}", columns | closed | others | who)
+
+
+def _incidents(known: _Known) -> Iterator[Row]:
+    query = select(Incident, Order.uid).join(Order, Order.id == Incident.order_id)
+    for row, about in streamed(known.session, query.order_by(Incident.id)):
+        columns = _columns(row, "names", "reason", "recorded_at", "blocked_since")
+        yield Row(f"incident {row.uid}", columns | {"order": about, "recorded_by": known.person(row.recorded_by_id)})
 
 
 def _stops(known: _Known) -> Iterator[Row]:

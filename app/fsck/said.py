@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from app.journal.append import timestamp
 from app.journal.models import Event
 
+EVENTS_AT_ONCE = 100
+"""In memory: one that notes a thousand names has hundreds of kilobytes."""
+
 
 class At(NamedTuple):
     """Which event it was, without what it says."""

@@ -208,3 +208,11 @@ def test_what_is_wrong_is_counted_and_the_first_of_it_told(place: Service) -> No
 
     assert (check.count, len(check.wrong)) == (30, 20)
     assert json.dumps(check.document())
+
+
+def test_a_row_that_cannot_be_read_ends_its_check_and_no_other(place: Service) -> None:
+    place.database.close()
+    found = wrong_once(place, "rule_spans", "UPDATE rule_spans SET own = 7")
+
+    assert all("a row of the tables: cannot be read" in found[name][0] for name in ("rules", "release"))
+    assert set(found) == {"rules", "release"}

@@ -36,8 +36,9 @@ def test_what_is_well_ends_with_0_and_says_what_was_looked_at(place: Service, tm
 
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert lines[-1] == "10 OK, 0 WRONG, 2 NOT CHECKED, 0 COULD NOT LOOK"
+    assert lines[-1] == "11 OK, 0 WRONG, 3 NOT CHECKED, 0 COULD NOT LOOK"
     assert [line.split(":")[0].split()[-2:] for line in lines[:-1] if not line.startswith("OK ")] == [
+        ["CHECKED", "layers"],
         ["file", "block.rpz"],
         ["CHECKED", "besides"],
     ]

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from app.auth import tokens
 from app.auth.models import Token
-from app.fsck import registers
+from app.fsck import notes, registers
 from app.journal.actor import Role
 from app.publication import stops
 from app.subscribers import keys, layered, register
@@ -18,6 +18,7 @@ from app.subscribers.seal import SecretKey
 from tests.cases import applying
 from tests.fsck.looking import alter, wrong, wrong_once
 from tests.orders import test_sops as sops
+from tests.orders.test_review_queue import a_note
 from tests.orders.test_reviews import breached
 from tests.policy.scale import Record
 from tests.service import DAY, HOST, HOUR, Service, answered
@@ -102,9 +103,20 @@ def keep_applications(service: Service) -> None:
     applying.act(service, applying.apply(service, "y.example", papers=[]), "withdraw", {"reason": "asked"})
 
 
+def keep_incidents_and_notes(service: Service) -> None:
+    """A block that was wrong, and names that are no longer what was blocked, seen more than once."""
+    service.lift(service.block("wrong.example", number="EX-WRONG"))
+    service.block("one.noted.example", "*.two.noted.example", number="EX-NOTED")
+    service.block("one.noted.example", number="EX-NOTED-TOO")
+    for by in ("operator-1", "operator-2"):
+        seen = [a_note("one.noted.example", source=by), a_note("two.noted.example", source=by)]
+        answered(service.post("notes", {"notes": seen}, by=by, version=None))
+
+
 @pytest.fixture
 def place(service: Service) -> Service:
-    for keep in (make_tokens, keep_subscribers, keep_sops, keep_reviews_and_stops, keep_applications):
+    make = (make_tokens, keep_subscribers, keep_sops, keep_reviews_and_stops, keep_applications)
+    for keep in (*make, keep_incidents_and_notes):
         keep(service)
     return service
 
@@ -210,6 +222,21 @@ ALTERED = {
         "UPDATE reviews SET closed_at = NULL, closed_by_id = NULL, decision = NULL, decision_reason = NULL",
         "its row says closed_at nothing; event ",
     ),
+    "an incident of fewer names": (
+        "incidents",
+        "UPDATE incidents SET names = 0",
+        "its row says names 0; event ",
+    ),
+    "an incident for another reason": (
+        "incidents",
+        "UPDATE incidents SET reason = 'as asked'",
+        "its row says reason as asked; event ",
+    ),
+    "an incident taken away": (
+        "incidents",
+        "DELETE FROM incidents",
+        "tells of it, and it has no row",
+    ),
     "a stop that nobody released": (
         "stops",
         f"UPDATE stops SET {BY_TWO} WHERE released_at IS NULL",
@@ -258,6 +285,37 @@ def test_what_was_altered_beside_orders_is_found(place: Service, record_property
         found = wrong_once(place, table, statement)
         assert any(words in line for line in found.get("registers", ())), (what, found)
     record_property("alterations", len(ALTERED))
+
+
+NOTE, BY = "order_id, target_id, what", "recorded_at, recorded_by_id"
+SUBTREE = "SELECT max(id) FROM targets WHERE key = 'example.noted.two.'"
+
+ALTERED_NOTES = {
+    "one taken away": ("DELETE FROM target_notes WHERE source = 'operator-2'", 2),
+    "one put in": (
+        f"INSERT INTO target_notes SELECT 99, {NOTE}, {MOMENT}, 'x', {BY} FROM target_notes WHERE id = 1",
+        1,
+    ),
+    "of another source": ("UPDATE target_notes SET source = 'nobody' WHERE source = 'operator-2'", 2),
+    "by another": ("UPDATE target_notes SET recorded_by_id = (SELECT min(id) FROM principals)", 2),
+    "of something else": ("UPDATE target_notes SET what = 'owner_changed' WHERE source = 'operator-2'", 2),
+    "recorded before": (f"UPDATE target_notes SET recorded_at = {MOMENT} WHERE source = 'operator-2'", 2),
+    "seen before": (f"UPDATE target_notes SET seen_at = {MOMENT} WHERE source = 'operator-2'", 2),
+    "of another name": (f"UPDATE target_notes SET target_id = ({SUBTREE}), source = 'x' WHERE id = 1", 1),
+}
+"""Which rows are altered, and how many orders that is told of."""
+
+
+def test_what_was_altered_of_notes_is_found(place: Service, record_property: Record) -> None:
+    with place.database.read() as session:
+        assert (notes.check(session, lambda _: None).said, notes.rows(session)) == ("6 of 2 orders", 6)
+    place.database.close()
+    for what, (statement, orders) in ALTERED_NOTES.items():
+        found = wrong_once(place, "target_notes", statement)["notes"]
+        assert len([line for line in found if line.startswith("order with id ")]) == orders, (what, found)
+    matched = "UPDATE targets SET match = 1 - match WHERE key = 'example.noted.two.'"
+    assert len(wrong_once(place, "targets", matched)["notes"]) == 1
+    record_property("alterations", len(ALTERED_NOTES) + 1)
 
 
 UNREADABLE = {

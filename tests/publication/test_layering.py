@@ -291,11 +291,7 @@ def test_large_orders_in_the_making_with_small_releases_in_between(
     world: World, monkeypatch: pytest.MonkeyPatch, seed: int, record_property: Record
 ) -> None:
     """Each release has the `urgent` that its rules and the live bases make, whatever was in the making meanwhile."""
-    for name, value in (("publisher.LARGE", 4), ("making.ROOTS_AT_ONCE", 2), ("making.LEFT_FOR_THE_END", 2)):
-        monkeypatch.setattr(f"app.publication.{name}", value)
-    for name, value in (("PAGE", 3), ("WRITTEN_AT_ONCE", 2), ("NAMES_AT_ONCE", 1)):
-        monkeypatch.setattr(layering, name, value)
-    monkeypatch.setattr(layers, "PORTION", 3)
+    take_small_steps(monkeypatch)
     random = Random(seed)
     counted = {"small": 0, "large": 0, "bases": 0, "met": 0}
     begin(world)
@@ -321,6 +317,15 @@ def test_large_orders_in_the_making_with_small_releases_in_between(
     check_urgent(world)
     assert urgent_now(world) == CANARY | made_anew(world)
     tell(record_property, **counted)
+
+
+def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders of more than four names are made in the background, a name or two at a time."""
+    for name, value in (("publisher.LARGE", 4), ("making.ROOTS_AT_ONCE", 2), ("making.LEFT_FOR_THE_END", 2)):
+        monkeypatch.setattr(f"app.publication.{name}", value)
+    for name, value in (("PAGE", 3), ("WRITTEN_AT_ONCE", 2), ("NAMES_AT_ONCE", 1)):
+        monkeypatch.setattr(layering, name, value)
+    monkeypatch.setattr(layers, "PORTION", 3)
 
 
 def random_large_act(world: World, random: Random) -> None:
