@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 export PYTHON
+# Hundreds of processes are started here: without files of bytecode each would compile all of it for itself.
+unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq
 

@@ -63,7 +63,7 @@ class Application(NamedTuple):
 @pytest.fixture(scope="session", autouse=True)
 def database_server() -> Iterator[None]:
     """The server that this session's databases need, if they need one."""
-    with databases.server():
+    with databases.server(), databases.compiled_once():
         yield
 
 

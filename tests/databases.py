@@ -7,13 +7,15 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url
+import pytest
+from sqlalchemy import URL, Engine, create_engine, make_url
 
-from app.db import Database, refusal_triggers
+from app.db import KINDS, Database, refusal_triggers
 from tests.servers_postgresql import PostgreSQL, postgresql
 
 KIND = os.environ.get("PULIH_TEST_DATABASE", "sqlite")
@@ -31,6 +33,24 @@ def server() -> Iterator[None]:
         _server.append(running)
         yield
         _server.clear()
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Have all databases of this process share what their statements were compiled to: each test has one of its own, and
+    would compile for it what every test before it did. SQLAlchemy keeps that by dialect, in each engine."""
+    first: dict[str, Engine] = {}
+
+    def sharing(make_engine: Callable[[URL], Engine], url: URL) -> Engine:
+        engine = make_engine(url)
+        shared = first.setdefault(url.get_backend_name(), engine)
+        engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache  # noqa: SLF001
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in KINDS.values():
+            patch.setattr(kind, "make_engine", partial(sharing, kind.make_engine))
+        yield
 
 
 def url_in(directory: Path) -> str:

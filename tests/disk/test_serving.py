@@ -10,9 +10,10 @@ import pytest
 
 from tests import databases
 from tests.disk import rooms
-from tests.installation import Installation, Service, order
+from tests.installation import Service, order, prepared
 from tests.policy.scale import Record
 from tests.servers import wait_until
+from tests.service import Template
 
 ZONE = "block.rpz"
 HEALED = 60.0
@@ -28,13 +29,10 @@ pytestmark = [
 
 
 def test_zones_are_served_from_a_disk_that_is_full_and_from_one_that_fails(
-    tmp_path: Path, record_property: Record
+    tmp_path: Path, template: Template, record_property: Record
 ) -> None:
-    installation = Installation(tmp_path)
     with rooms.disk(tmp_path / "var", 32) as room:
-        installation.pulih("upgrade")
-        for name in ("operator-1", "approver-1", "auditor-1"):
-            installation.token(name)
+        installation = prepared(tmp_path, template)
         installation.pulih("subscriber", "add", "isp-one", "--address", "127.0.0.1/32")
         with installation.serving() as service:
             blocked(service, 1)

@@ -23,10 +23,11 @@ from app.settings import Settings
 from app.subscribers.config import PrintConfig, config
 from app.subscribers.keys import secret_key
 from app.subscribers.register import Added, AddSubscriber, add
-from tests.installation import Installation, Service
+from tests.installation import Service, prepared
 from tests.servers import Server, free_port, named, named_config
 from tests.servers_resolvers import kresd, kresd_config, pdns_recursor, pdns_recursor_config, unbound, unbound_config
 from tests.servers_secondaries import knot_config, knotd, nsd, nsd_config
+from tests.service import Template
 
 OPEN = "192.0.2.80"
 BEHIND_KNOT, BEHIND_NSD = "Unbound behind Knot", "BIND behind NSD"
@@ -219,7 +220,11 @@ def timer(script: Path, every: int) -> Iterator[None]:
 
 @contextmanager
 def consumers(
-    directory: Path, starts: Sequence[Callable[[Consumers], None]] = STARTS, *, layers: bool = False
+    directory: Path,
+    template: Template,
+    starts: Sequence[Callable[[Consumers], None]] = STARTS,
+    *,
+    layers: bool = False,
 ) -> Iterator[Consumers]:
     """Pulih with every consumer, or with some, beside it; with `layers` they take its zone in two."""
     with ExitStack() as stack:
@@ -227,14 +232,13 @@ def consumers(
         upstream = directory / "upstream"
         upstream.mkdir()
         stack.enter_context(named(upstream, bind_config(upstream, upstream_port, "recursion no;", ""), upstream_port))
-        installation = Installation(directory)
+        installation = prepared(directory, template)
         installation.settings = {"PULIH_PUBLIC_URL": installation.url}
         settings = Settings(
             data_dir=directory / "var",
             dns_listen=f"127.0.0.1:{installation.dns_port}",
             public_url=installation.url,
         )
-        installation.pulih("upgrade")
         database = Database(settings.database)
         stack.callback(database.close)
         service = stack.enter_context(installation.serving())

@@ -19,6 +19,7 @@ from tests.resolvers.consumers import BEHIND_KNOT, BEHIND_NSD, OPEN, Consumer, C
 from tests.resolvers.test_main_job import approved
 from tests.servers import Server, free_port, wait_until
 from tests.servers_resolvers import pdns_recursor, unbound
+from tests.service import Template
 
 pytestmark = pytest.mark.xdist_group("consumers")
 
@@ -42,8 +43,8 @@ LIFT = {"ground": "wrong_block", "reason": "The order named the wrong site"}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consumers]:
-    with consumers(tmp_path_factory.mktemp("consumers")) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Consumers]:
+    with consumers(tmp_path_factory.mktemp("consumers"), template) as made:
         approved(made.service, order("EX-0", *((f"name-{number}.example", "exact") for number in range(NAMES))))
         yield made
 

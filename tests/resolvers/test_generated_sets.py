@@ -21,6 +21,7 @@ from tests.resolvers.consumers import OPEN, Consumer, Consumers, bind_config, co
 from tests.resolvers.sets import LAST, TargetSet, drawn, mark, mark_order, orders
 from tests.resolvers.test_main_job import approved
 from tests.servers import free_port, named, wait_until
+from tests.service import Template
 
 pytestmark = pytest.mark.xdist_group("generated sets")
 
@@ -53,10 +54,10 @@ def sets() -> list[TargetSet]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, sets: list[TargetSet]) -> Iterator[Consumers]:
+def world(tmp_path_factory: pytest.TempPathFactory, sets: list[TargetSet], template: Template) -> Iterator[Consumers]:
     """Pulih with the first generation, and four resolvers that find it as they start."""
     folder = tmp_path_factory.mktemp("sets")
-    with consumers(folder, (lambda made: bring_to(made, sets, 0), *STARTS)) as made:
+    with consumers(folder, template, (lambda made: bring_to(made, sets, 0), *STARTS)) as made:
         yield made
 
 

@@ -24,7 +24,7 @@ from tests.resolvers.consumers import OPEN, Consumer, Consumers, bind_config, co
 from tests.resolvers.sets import LAST, TargetSet, drawn, mark
 from tests.resolvers.test_generated_sets import answers_as_decided, bring_to, octets_sent, wait_for
 from tests.servers import free_port, named, wait_until
-from tests.service import acting
+from tests.service import Template, acting
 
 pytestmark = pytest.mark.xdist_group("layers")
 
@@ -66,10 +66,10 @@ def sets() -> list[TargetSet]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, sets: list[TargetSet]) -> Iterator[Consumers]:
+def world(tmp_path_factory: pytest.TempPathFactory, sets: list[TargetSet], template: Template) -> Iterator[Consumers]:
     """Layers begin, with the first resolver, when the first generation is published."""
     folder = tmp_path_factory.mktemp("layers")
-    with consumers(folder, (lambda made: bring_to(made, sets, 0), *STARTS), layers=True) as made:
+    with consumers(folder, template, (lambda made: bring_to(made, sets, 0), *STARTS), layers=True) as made:
         yield made
 
 

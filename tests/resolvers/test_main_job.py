@@ -11,8 +11,9 @@ import dns.query
 import dns.rcode
 import pytest
 
-from tests.installation import Installation, Service, order, settle
+from tests.installation import Installation, Service, order, prepared, settle
 from tests.servers import Server, free_port, named, named_config, wait_until
+from tests.service import Template
 
 pytestmark = pytest.mark.database
 
@@ -133,40 +134,15 @@ def test_the_last_verified_condition_lifts_the_block_within_a_second(
     ]
 
 
-def test_a_name_below_a_lifted_parent_stays_blocked_while_another_order_holds_it(
-    service: Service, resolver: Server
+def test_what_is_sent_is_found_to_be_what_was_decided_while_the_service_runs(
+    tmp_path: Path, template: Template
 ) -> None:
-    parent = approved(service, order("EX-1", ("casino.example", "subtree")))
-    approved(service, order("EX-2", ("www.casino.example", "exact")))
-    wait_for_answer(resolver, "other.casino.example", "NXDOMAIN")
-    assert answer(resolver, "www.casino.example") == "NXDOMAIN"
+    installation = prepared(tmp_path, template)
+    with installation.serving() as service:
+        approved(service, order("EX-1", ("casino.example", "subtree")))
+        wait_until(lambda: service.get("/zones/block.rpz")["names"] == 1, 10, service.log)
 
-    settle()
-    lift = {"ground": "wrong_block", "reason": "The order named the wrong site"}
-    service.act(f"/orders/{parent['id']}/lift", lift, "approver-2")
-
-    wait_for_answer(resolver, "other.casino.example", "192.0.2.80")
-    assert answer(resolver, "www.casino.example") == "NXDOMAIN"
-    assert answer(resolver, "below.www.casino.example") == "192.0.2.80"
-    held = service.get("/names/www.casino.example")
-    assert [holder["order_number"] for holder in held["holders"]] == ["EX-2"]
-
-
-def test_an_exception_keeps_one_name_open_below_a_blocked_subtree(service: Service, resolver: Server) -> None:
-    approved(service, order("EX-1", ("casino.example", "subtree")))
-    exception = order("EX-2", ("help.casino.example", "exact")) | {"kind": "exception"}
-    approved(service, exception)
-
-    wait_for_answer(resolver, "help.casino.example", "192.0.2.80")
-    wait_for_answer(resolver, "below.help.casino.example", "NXDOMAIN")
-    assert answer(resolver, "www.casino.example") == "NXDOMAIN"
-
-
-def test_what_is_sent_is_found_to_be_what_was_decided_while_the_service_runs(service: Service) -> None:
-    approved(service, order("EX-1", ("casino.example", "subtree")))
-    wait_until(lambda: service.get("/zones/block.rpz")["names"] == 1, 10, service.log)
-
-    found = service.installation.pulih("fsck")
+        found = installation.pulih("fsck")
 
     assert found.splitlines()[-1] == "10 OK, 0 WRONG, 4 NOT CHECKED, 0 COULD NOT LOOK", found
     assert "sends serial" in found

@@ -20,6 +20,7 @@ from tests.policy.scale import Record
 from tests.resolvers.consumers import BEHIND_KNOT, BEHIND_NSD, OPEN, Consumer, Consumers, consumers
 from tests.resolvers.test_main_job import approved
 from tests.servers import Server, wait_until
+from tests.service import Template
 
 ZONE = "block.rpz"
 
@@ -64,9 +65,9 @@ class Restore(NamedTuple):
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Consumers]:
+def world(tmp_path: Path, template: Template) -> Iterator[Consumers]:
     """Pulih with BIND, Knot and NSD, and serials above the unix time."""
-    with consumers(tmp_path, STARTS) as made:
+    with consumers(tmp_path, template, STARTS) as made:
         for name in ("operator-1", "approver-1", "approver-2", "auditor-1"):
             made.service.installation.token(name)
         made.service.installation.pulih("zone", "floor", ZONE, str(FLOOR))

@@ -11,9 +11,10 @@ import dns.query
 import dns.tsig
 import pytest
 
-from tests.installation import Installation, Service, order
+from tests.installation import Service, order, prepared
 from tests.resolvers.test_main_job import bind_of
 from tests.servers import Server, free_port, named, wait_until
+from tests.service import Template
 from tests.subscribers.wire import tsig_key
 
 pytestmark = pytest.mark.long
@@ -22,10 +23,9 @@ NAME = "blocked.example"
 
 
 def test_a_lift_while_it_is_down_is_shown_until_it_is_back(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, template: Template, record_property: Callable[[str, object], None]
 ) -> None:
-    installation = Installation(tmp_path)
-    installation.pulih("upgrade")
+    installation = prepared(tmp_path, template)
     port = free_port()
     key = tsig_key(installation.add_subscriber("isp-one", notify_port=port))
     with installation.serving() as service:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import dns.tsig
 import pytest
 
-from tests.installation import Installation, Service, order, settle
+from tests.installation import Service, order, prepared, settle
 from tests.servers import wait_until
+from tests.service import Template
 from tests.subscribers.wire import tsig_key
 from tests.wire.clients import query, raw_answer, tcp, transfer, udp
 
@@ -26,9 +27,8 @@ class Running(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    installation = Installation(tmp_path_factory.mktemp("ledger"))
-    installation.pulih("upgrade")
+def running(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Running]:
+    installation = prepared(tmp_path_factory.mktemp("ledger"), template)
     installation.pulih("subscriber", "add", "isp-two", "--address", UNSIGNED)
     key = tsig_key(installation.add_subscriber("isp-one"))
     with installation.serving() as service:

@@ -17,9 +17,10 @@ from app.db import Database
 from app.publication import digest
 from app.publication.models import Release, Zone, ZoneSerial
 from app.publication.store import rules_of_release, table_of
-from tests.installation import Installation, Service, order, order_file
+from tests.installation import Installation, Service, order, order_file, prepared
 from tests.policy.scale import Record, scaled, tell
 from tests.servers import wait_until
+from tests.service import Template
 from tests.wire.takers import Taken, Taker
 
 pytestmark = pytest.mark.long
@@ -38,14 +39,11 @@ SETTINGS = {"PULIH_REBASE_SETTLING": "1s", "PULIH_REBASE_KEEP": "1s", "PULIH_UNS
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path, template: Template) -> Installation:
     """One with a list, and an ISP that takes its zone in layers."""
-    made = Installation(tmp_path, SETTINGS)
+    made = prepared(tmp_path, template, SETTINGS)
     (tmp_path / "list.txt").write_text("".join(f"{name(number)}\n" for number in range(NAMES)))
     (tmp_path / "order.toml").write_text(order_file("LIST-1"))
-    made.pulih("upgrade")
-    for principal in ("operator-1", "approver-1", "auditor-1"):
-        made.token(principal)
     made.pulih("subscriber", "add", "isp-one", "--address", "127.0.0.1/32", "--layers")
     return made
 
