@@ -37,8 +37,11 @@ def server() -> Iterator[None]:
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Have all databases of this process share what their statements were compiled to: each test has one of its own, and
-    would compile for it what every test before it did. SQLAlchemy keeps that by dialect, in each engine."""
+    """Have all databases of this process share what their statements were compiled to.
+
+    Each test has a database of its own, and would compile for it what every test before it did: SQLAlchemy keeps that
+    in each engine, by its dialect.
+    """
     first: dict[str, Engine] = {}
 
     def sharing(make_engine: Callable[[URL], Engine], url: URL) -> Engine:
