@@ -12,6 +12,8 @@ import pytest
 
 from tests.source_rules import RULES, Finding, findings, modules, silencers
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 
 ALLOWED: dict[str, dict[str, str]] = {

@@ -36,7 +36,7 @@ MEASURED = {
 }
 """Whose times the first figure of each row holds."""
 
-AT_ONCE = {"start", "axfr", "change", "secondaries", "transfer"}
+AT_ONCE = {"axfr", "change", "transfer"}
 """One of each kind: the others wait for resolvers, or do the same with more: PULIH_TEST_SCALE=2 runs them."""
 
 

@@ -22,6 +22,8 @@ from tests.planted.connection import PLANTS
 from tests.problem_documents import check_shape
 from tests.service import ZONE, FrozenClock, Service, Template, copy_of, running, serving, settings_in
 
+pytestmark = pytest.mark.long
+
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /api/v1/orders HTTP/1.1\r\nHost: x\r\n"
 SMUGGLED = b"GET /api/v1/categories HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 from app import sqlite
 from tests.planted import ROOT, command, inherited, planted, plants, rooms
+
+pytestmark = pytest.mark.long
 
 MODULES = """
 import subprocess, sys

@@ -12,6 +12,8 @@ from app.orders.queries import order_by_uid
 from tests.policy.scale import Record, scaled, tell
 from tests.service import DAY, HOUR, NOW, Json, Service, a_leaf, an_order, condition, problem, targets, text_of
 
+pytestmark = pytest.mark.long
+
 MOMENT = dt.timedelta(microseconds=1)
 
 

@@ -18,6 +18,8 @@ from app.settings import Settings
 from tests.audit.journals import checkpoint, exported, fill, fill_fast, started
 from tests.policy.scale import Record, scaled, tell
 
+pytestmark = pytest.mark.long
+
 MILLION = 1_000_000
 EVENTS = scaled(MILLION // 50)
 APPENDED, PROOFS = 200, 50

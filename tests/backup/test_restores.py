@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(databases.KIND != "sqlite", reason="on PostgreSQL tests of one restore each say as much"),
 ]
 
-RESTORES = 50
+RESTORES = 25
 BACKUPS_KEPT = 6
 SECONDARIES = 3
 MARKS_LOST = 0.3

@@ -116,6 +116,11 @@ def assert_no_good_line_is_refused(by_rule: dict[str, str]) -> None:
 
 
 def test_an_override_leaves_public_suffixes_alone_refused(folder: Path, settings: Settings) -> None:
+    """Of what is refused without one, and every twentieth line besides."""
+    icann = PublicSuffixList(only_icann=True)
+    suffixes = {line for line in real_lines() if icann.publicsuffix(line) == line}
+    (folder / "list.txt").write_text("\n".join([*real_lines()[::20], *suffixes, *SERVICES]) + "\n")
+
     items, _ = pulih_import(folder, settings, "overridden.toml", "--dry-run")
 
     assert set(refused(items).values()) == {"public_suffix"}

@@ -84,6 +84,7 @@ def run(histories: int) -> tuple[int, int]:
     return files, len(pool)
 
 
+@pytest.mark.long
 def test_pieces_give_what_the_whole_rendering_gives(record_property: Record) -> None:
     files, made = run(HISTORIES)
     tell(record_property, files=files, pieces_made=made)

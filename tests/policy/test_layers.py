@@ -189,6 +189,7 @@ def found_wrong(rebuild: Rebuild, histories: int) -> tuple[list[str], list[Histo
     return found, lived
 
 
+@pytest.mark.long
 def test_every_mixture_of_both_layers_answers_as_some_head_did(record_property: Record) -> None:
     found, lived = found_wrong(as_published, HISTORIES)
     tell(

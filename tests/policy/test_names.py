@@ -294,6 +294,7 @@ labels = st.text(string.ascii_lowercase + string.digits + "-_", min_size=1, max_
 names = st.lists(labels, min_size=1, max_size=5).map(".".join)
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
 @given(names, names)
 def test_ranges_of_keys_are_subtrees(one: str, other: str) -> None:
@@ -331,6 +332,7 @@ def canonical_or_refusal(text: str) -> str | PolicyError:
         return refused
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
 @given(hostile)
 def test_whatever_comes_in_only_plain_names_come_out(text: str) -> None:

@@ -165,6 +165,7 @@ def test_change_makes_a_new_version_and_leaves_the_old_one() -> None:
     assert after.history == ((10, 11, (Change("me.t.", EXACT, EMPTY_RULE),)),)
 
 
+@pytest.mark.long
 def test_changes_anywhere_equal_a_full_rendering(record_property: Record) -> None:
     chance, rounds, steps = random.Random(4), scaled(30), 0
     for seed in range(rounds):

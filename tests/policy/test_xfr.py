@@ -244,6 +244,7 @@ def test_differences_kept_are_bounded() -> None:
     assert 0 < len(now.memo) <= xfr.MOST_REMEMBERED
 
 
+@pytest.mark.long
 def test_secondary_that_follows_by_ixfr_has_what_axfr_gives(record_property: Record) -> None:
     """dnspython's client applies both; a difference from every serial of the history is tried."""
     chance, applied = random.Random(9), 0

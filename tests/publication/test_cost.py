@@ -15,6 +15,8 @@ from tests import databases
 from tests.policy.scale import Record, tell
 from tests.service import Json, Service, targets
 
+pytestmark = pytest.mark.long
+
 STEPS = 20
 """Virtual machine instructions of SQLite between two counts."""
 

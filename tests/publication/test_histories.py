@@ -22,7 +22,7 @@ from tests.service import ZONE
 
 pytestmark = pytest.mark.long
 
-HISTORIES = 6
+HISTORIES = 4
 RELEASES = 30
 
 

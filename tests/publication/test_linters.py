@@ -26,7 +26,7 @@ from tests.service import FrozenClock, Template, copy_of, settings_in
 
 pytestmark = pytest.mark.long
 
-RELEASES = 60
+RELEASES = 30
 """Each of three zones."""
 
 NAMES, MOST_NAMES = 20_000, 1_000_000

@@ -27,13 +27,15 @@ from tests.publication.pasts import records, secondary_at, take, write_past
 from tests.publication.worlds import World
 from tests.service import NOW, ZONE, Template, copy_of, settings_in
 
+pytestmark = pytest.mark.long
+
 RELEASES = scaled(1_000)
 ASKED = scaled(100)
 ALL = scaled(ASKED)
 """Of a thousand serials a hundred; at full scale (10), of ten thousand all."""
 
 LARGEST = xfr.LARGEST_DIFFERENCE
-SHORT_PASTS = scaled(200)
+SHORT_PASTS = scaled(100)
 
 
 def refreshed(database: Database, follower: Follower) -> ZoneVersion:

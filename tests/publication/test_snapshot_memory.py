@@ -12,6 +12,8 @@ from tests.policy.scale import Record, scaled, tell
 from tests.policy.zones import SUBTREE
 from tests.publication.files import written_from
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 NAMES = scaled(120_000)
 CHANGES = 60

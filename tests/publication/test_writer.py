@@ -18,6 +18,8 @@ from tests.orders.importing import actor_of, order_data, send_file
 from tests.policy.scale import Record, scaled, tell
 from tests.service import DAY, HOUR, NOW, Json, Service, Template, answered, text_of
 
+pytestmark = pytest.mark.long
+
 NAMES = scaled(12_000)
 
 STEPS = 100

@@ -25,7 +25,7 @@ from tests.service import Template
 
 pytestmark = pytest.mark.xdist_group("generated sets")
 
-SETS, ASKED, SEED = 300, 30, 17
+SETS, ASKED, SEED = 150, 30, 17
 LIMIT = 40.0
 """Seconds until the slowest consumer has a generation."""
 

@@ -13,6 +13,8 @@ from tests.rigs.faults import Fault
 from tests.rigs.mounted import Mounted, mounted
 from tests.rigs.storage import File, Storage
 
+pytestmark = pytest.mark.long
+
 CUTS = 300
 FILE = 0o644
 

@@ -17,6 +17,8 @@ from tests.policy.zones import EVERY_RULE, EXACT, SUBTREE, Rules, changes_to, ma
 from tests.servers import Server, find, free_port, named, named_config
 from tests.wire.feeds import ISP_ONE, KEYED, KEYLESS, LONG_AGO, SECRET, MadeFeed, directory, serving
 
+pytestmark = pytest.mark.long
+
 KEY = f"hmac-sha256:{ISP_ONE.name}:{base64.b64encode(SECRET).decode()}"
 
 

@@ -27,6 +27,8 @@ from tests.wire.feeds import ISP_ONE, KEYED, LONG_AGO, SECRET, STRANGER, MadeFee
 from tests.wire.served import apart
 from tests.wire.test_tsig import FULL
 
+pytestmark = pytest.mark.long
+
 LONGEST_MS, LATEST_MS = 10, 50
 KEYS = (ISP_ONE, *(KnownKey(f"isp-one-{name}", name, SECRET, "isp-one", LONG_AGO, None) for name in FULL))
 OF_THE_APEX = {dns.rdatatype.SOA, dns.rdatatype.NS}

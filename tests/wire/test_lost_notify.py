@@ -12,6 +12,7 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
+import pytest
 
 from app.subscribers.directory import Directory, NotifyTarget
 from app.transfer.limits import Limits
@@ -23,6 +24,8 @@ from tests.policy.zones import SUBTREE, many_rules, version, zone
 from tests.servers import Server, free_port, named, named_config, wait_until
 from tests.servers_secondaries import knot_config, knotd, nsd_config
 from tests.wire.feeds import ISP_ONE, SECRET, MadeFeed, directory, serving
+
+pytestmark = pytest.mark.long
 
 REFRESH, SLACK = 5, 2.0
 """Seconds: what the SOA of the test's zone says (ours says 300), and what a transfer may take beyond it."""

@@ -25,7 +25,7 @@ from tests.wire.takers import Taken, Taker
 
 pytestmark = pytest.mark.long
 
-SECONDS = 10
+SECONDS = 6
 """At PULIH_TEST_SCALE=60 ten minutes."""
 
 NAMES = 30_000
