@@ -21,7 +21,7 @@ from app.publication.marks import Marks
 from app.settings import Settings
 from tests import databases
 from tests.publication.worlds import World
-from tests.service import FrozenClock, Service, Template, copy_of, make_template, serving, settings_in
+from tests.service import FrozenClock, Service, Template, copy_of, make_started, make_template, serving, settings_in
 
 hypothesis_settings.register_profile(
     "default",
@@ -73,6 +73,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
+def started(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return make_started(template, tmp_path_factory.mktemp("started"))
+
+
+@pytest.fixture(scope="session")
 def application(template: Template) -> Iterator[Application]:
     database = Database(template.url)
     app = create_app(Settings(), database, with_publisher=False)
@@ -87,9 +92,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def database(template: Template, settings: Settings) -> Iterator[Database]:
-    """A migrated database in `tmp_path`, with people and tokens in it, and nothing else."""
-    database = copy_of(template, settings)
+def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Database]:
+    """A migrated database in `tmp_path`, with people and tokens in it; nothing else, unless a service begins on it."""
+    origin = "started" if "service" in request.fixturenames else "template"
+    database = copy_of(request.getfixturevalue(origin), settings)
     yield database
     database.close()
     databases.drop(settings.database)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,10 +71,11 @@ class FrozenClock:
 
 
 class Template(NamedTuple):
-    """A migrated database with the people in it, to be copied for each test."""
+    """A migrated database with the people in it, to be copied for each test; `folder` has what lies beside it."""
 
     url: str
     tokens: Mapping[str, str]
+    folder: Path | None = None
 
 
 def make_template(folder: Path) -> Template:
@@ -90,6 +92,23 @@ def make_template(folder: Path) -> Template:
     return Template(url, given)
 
 
+def make_started(template: Template, folder: Path) -> Template:
+    """The same of a service that has begun: with a key, the marks, and the first release, of nothing."""
+    settings = settings_in(folder)
+    database = copy_of(template, settings)
+    begin(settings, database, NOW).close()
+    database.close()
+    return Template(settings.database, template.tokens, folder)
+
+
+def begin(settings: Settings, database: Database, now: dt.datetime) -> Publisher:
+    """What a service does when it starts."""
+    signing.start(database, settings, lambda: NOW - DAY)
+    publisher = make_publisher(settings, database)
+    publisher.start(now)
+    return publisher
+
+
 def settings_in(directory: Path, **fields: str) -> Settings:
     """The settings of a data directory, and of the database that belongs to it; as many requests as a test likes."""
     own = {"data_dir": directory, "database_url": databases.url_in(directory), "rate_address": 0, "rate_failed": 0}
@@ -104,6 +123,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def copy_of(template: Template, settings: Settings) -> Database:
     """A database of a test's own, where its settings say."""
     databases.make(settings.database, template.url)
+    if template.folder is not None:
+        beside = shutil.ignore_patterns("pulih.db*")
+        shutil.copytree(template.folder, settings.data_dir, ignore=beside, dirs_exist_ok=True)
     return Database(settings.database)
 
 
@@ -151,9 +173,7 @@ class Service:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        signing.start(self.database, self.settings, lambda: NOW - DAY)
-        self.publisher = make_publisher(self.settings, self.database)
-        self.publisher.start(self.clock())
+        self.publisher = begin(self.settings, self.database, self.clock())
         self.client = httpx.Client(base_url=self.address, timeout=60, verify=False)  # no certificates to load
 
     def request(

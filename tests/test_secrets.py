@@ -23,8 +23,6 @@ from tests import databases
 from tests.policy.scale import Record, scaled, tell
 from tests.service import HOST, NOW, ZONE, Service, an_order
 
-pytestmark = pytest.mark.long
-
 SECRETS = 100
 """TSIG secrets and tokens, half and half, times PULIH_TEST_SCALE."""
 

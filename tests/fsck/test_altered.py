@@ -14,7 +14,7 @@ from tests.fsck.looking import alter, looked, wrong, wrong_once
 from tests.policy.scale import Record
 from tests.service import Service
 
-pytestmark = [pytest.mark.long, pytest.mark.database]
+pytestmark = pytest.mark.database
 
 HELD = "number = 'EX-HELD'"
 OF_HELD = f"(SELECT id FROM orders WHERE {HELD})"

@@ -12,8 +12,6 @@ from tests.planted import planted
 from tests.planted.fsck import PLANTS
 from tests.service import DAY, Service, targets, text_of
 
-pytestmark = pytest.mark.long
-
 FOUND = {
     "a-release-without-its-note": ("rules", "one.example: published is a block"),
     "an-end-without-its-event": ("orders", "order EX-LIFTED: its row says state ended"),

@@ -24,7 +24,7 @@ from tests.policy.scale import Record
 from tests.service import DAY, HOST, HOUR, Service, answered
 from tests.subscribers.worlds import ROOT
 
-pytestmark = [pytest.mark.long, pytest.mark.database]
+pytestmark = pytest.mark.database
 
 SECRET = SecretKey(Path("seal.key"), bytes(32))
 SIGNED = AddSubscriber("isp-signed", ("127.0.0.0/30",), ("127.0.0.1:5300",), "hmac-sha256")

@@ -80,13 +80,11 @@ def test_incremental_equals_full_build(record_property: Record) -> None:
     tell(record_property, incremental_steps=steps, histories=HISTORIES)
 
 
-@pytest.mark.long
 def test_a_region_written_in_portions_equals_the_full_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "PORTION", 2)
     run(recompute, MemoryStore, scaled(60))
 
 
-@pytest.mark.long
 def test_names_that_lie_close_are_read_in_one_piece_and_equal_the_full_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of two or three names, some with little between them and some with much."""
     pieces: list[Stretch] = []

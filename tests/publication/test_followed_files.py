@@ -30,8 +30,6 @@ from tests.publication.worlds import Rules, World, random_act
 from tests.servers import wait_until
 from tests.service import NOW, ZONE
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture(autouse=True)
 def _every_zone_has_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

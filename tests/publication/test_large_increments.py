@@ -25,8 +25,6 @@ from tests.publication.test_snapshot import spoil
 from tests.publication.worlds import World
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture(autouse=True)
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Path]:

@@ -27,8 +27,6 @@ from tests.publication.pasts import records, secondary_at, take, write_past
 from tests.publication.worlds import World
 from tests.service import NOW, ZONE, Template, copy_of, settings_in
 
-pytestmark = pytest.mark.long
-
 RELEASES = scaled(1_000)
 ASKED = scaled(100)
 ALL = scaled(ASKED)
@@ -81,6 +79,7 @@ def test_an_increment_from_any_serial_ever_published_gives_what_axfr_gives(
     tell(record_property, serials=len(history), **outcomes)
 
 
+@pytest.mark.long
 def test_many_short_pasts_give_what_axfr_gives(
     world: World, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:

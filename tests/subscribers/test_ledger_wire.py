@@ -15,7 +15,7 @@ from tests.wire.clients import query, raw_answer, tcp, transfer, udp
 UNSIGNED = "127.0.0.2"
 
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("ledger wire"), pytest.mark.database]
+pytestmark = [pytest.mark.xdist_group("ledger wire"), pytest.mark.database]
 
 
 class Running(NamedTuple):

@@ -6,6 +6,8 @@ import threading
 import time
 from itertools import islice
 
+import pytest
+
 from app.transfer import listener
 from app.transfer.access import KnownAddresses
 from app.transfer.notify import Notifier
@@ -56,6 +58,7 @@ def _transfer_again(port: int, names: int, until: float) -> None:
             records_read(sock, 2 * names + 3)
 
 
+@pytest.mark.long
 def test_answers_come_while_differences_are_rendered(large_zone: ZoneVersion) -> None:
     """However many ask from serials of their own at once, one other thread renders."""
     feed, now = MadeFeed(), large_zone
