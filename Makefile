@@ -40,7 +40,7 @@ test: install-dev ## set everything up, install the servers it tests against, ru
 	@scripts/idna-vectors
 	@$(MAKE) --no-print-directory check
 	@rm -f .coverage .coverage.*
-	$(PY) -m pytest -n 2 --dist loadgroup -m 'long and not alone' $(PYTEST_ARGS)
+	$(PY) -m pytest -n 3 --dist loadgroup -m 'long and not alone' $(PYTEST_ARGS)
 	$(PY) -m coverage run -m pytest -n 3 --dist loadgroup -m 'not long and not alone' $(PYTEST_ARGS)
 	$(PY) -m pytest -m alone $(PYTEST_ARGS)
 	PULIH_TEST_DATABASE=postgresql $(PY) -m pytest -n 2 --dist loadgroup -m 'database and not alone' $(ON_POSTGRESQL) $(PYTEST_ARGS)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Dialect, Engine, create_engine, make_url
 
 from app.db import KINDS, Database, refusal_triggers
 from tests.servers_postgresql import PostgreSQL, postgresql
@@ -40,14 +40,15 @@ def compiled_once() -> Iterator[None]:
     """Have all databases of this process share what their statements were compiled to.
 
     Each test has a database of its own, and would compile for it what every test before it did: SQLAlchemy keeps that
-    in each engine, by its dialect.
+    for each engine, by its dialect.
     """
-    first: dict[str, Engine] = {}
+    dialects: dict[str, Dialect] = {}
+    compiled: dict[object, object] = {}
 
     def sharing(make_engine: Callable[[URL], Engine], url: URL) -> Engine:
         engine = make_engine(url)
-        shared = first.setdefault(url.get_backend_name(), engine)
-        engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache  # noqa: SLF001
+        engine.dialect = dialects.setdefault(url.get_backend_name(), engine.dialect)
+        engine.update_execution_options(compiled_cache=compiled)
         return engine
 
     with pytest.MonkeyPatch.context() as patch:

@@ -138,6 +138,7 @@ def test_what_is_sent_is_found_to_be_what_was_decided_while_the_service_runs(
     tmp_path: Path, template: Template
 ) -> None:
     installation = prepared(tmp_path, template)
+    installation.add_subscriber("isp-one")
     with installation.serving() as service:
         approved(service, order("EX-1", ("casino.example", "subtree")))
         wait_until(lambda: service.get("/zones/block.rpz")["names"] == 1, 10, service.log)
