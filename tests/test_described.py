@@ -31,7 +31,7 @@ from tests.auth.test_roles import ROUTES
 from tests.policy.scale import Record, scaled, seeded, tell
 from tests.service import ZONE, Json, Service, an_order, condition
 
-REQUESTS = 2_500
+REQUESTS = 1_200
 """Requests of the whole run, about: times PULIH_TEST_SCALE."""
 
 PARTS = 4

@@ -33,8 +33,8 @@ from tests.publication.worlds import Rules, World, random_act
 
 pytestmark = pytest.mark.long
 
-ROUNDS, ALTERED = 12, 16
-STEPS = 40
+ROUNDS, ALTERED = 8, 16
+STEPS = 24
 LAST_OF_URGENT = """
 DELETE FROM zone_serials WHERE release_id >= (SELECT max(from_release) FROM urgent_spans)
 AND zone_id = (SELECT id FROM zones WHERE name = 'urgent.block.rpz')

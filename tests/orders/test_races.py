@@ -21,7 +21,7 @@ from tests.service import DAY, Json, Service, an_order, condition, targets
 
 pytestmark = pytest.mark.long
 
-RACES = 60
+RACES = 40
 """Of each of the three kinds that matter most, times PULIH_TEST_SCALE."""
 
 MIXED_RACES = 20

@@ -15,9 +15,9 @@ from tests.policy.zones import SUBTREE, zone
 
 pytestmark = pytest.mark.long
 
-NAMES = scaled(50_000)
+NAMES = scaled(40_000)
 MOST = 0.4
-"""Share of the octets written that may be held at once: of 50,000 lines, a piece of 1,000 as text and as octets."""
+"""Share of the octets written that may be held at once: of 40,000 lines, a piece of 1,000 as text and as octets."""
 
 A_NAME_IN_CDB = 10
 """Octets more for each name: its hash and its position, in arrays that grow by an eighth."""

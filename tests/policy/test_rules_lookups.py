@@ -14,9 +14,9 @@ from tests.policy.worlds import cells_of, queries, random_targets
 
 pytestmark = pytest.mark.long
 
-SETS = scaled(2000)
+SETS = scaled(1000)
 QUERIES = 240
-EQUIVALENTS = scaled(750)
+EQUIVALENTS = scaled(400)
 
 Build = Callable[[Iterable[tuple[str, Cell]]], Iterable[tuple[str, Rule]]]
 BLOCK, PASS, NOTHING = Decision.BLOCK, Decision.PASS, Decision.NOTHING

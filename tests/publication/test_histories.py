@@ -22,7 +22,7 @@ from tests.service import ZONE
 
 pytestmark = pytest.mark.long
 
-HISTORIES = 4
+HISTORIES = 3
 RELEASES = 30
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.long
 
 BASE, URGENT = f"base.{ZONE}", f"urgent.{ZONE}"
 CANARY: Rules = {CANARY_KEY: Rule(Decision.PASS, Decision.PASS)}
-RELEASES = 20
+RELEASES = 12
 
 
 def begin(world: World) -> dict[str, int]:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.long
 written_to = between if databases.KIND == "postgresql" else forgetful
 """PostgreSQL writes for itself, and in many processes: there a step is what the service asks of it."""
 
-FAULTS = 16 if databases.KIND == "postgresql" else 32
+FAULTS = 8 if databases.KIND == "postgresql" else 16
 """Some six hundred steps (of PostgreSQL 447) fail in four ways each; every kind comes before any a second time."""
 
 PUBLISHED_WITHIN = 5.0
