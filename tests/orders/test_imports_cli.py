@@ -184,6 +184,7 @@ def test_a_list_may_come_through_a_pipe(environment: dict[str, str], tmp_path: P
     assert done.stdout.startswith("1 names: 1 accepted"), done.stderr
 
 
+@pytest.mark.long
 def test_a_bar_is_shown_on_a_terminal_alone(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "order.toml").write_text(ORDER)
     (tmp_path / "list.txt").write_text("".join(f"n{number}.example\n" for number in range(12_000)))

@@ -115,6 +115,7 @@ def test_count_and_root_are_those_of_the_sorted_names(importer: Importer) -> Non
         assert [tuple(row) for row in rows] == [((order.id << 32) + ordinal, key) for ordinal, key in enumerate(keys)]
 
 
+@pytest.mark.long
 def test_other_people_can_write_between_any_two_batches(importer: Importer, service: Service) -> None:
     def propose() -> None:
         began = time.monotonic()
@@ -126,6 +127,7 @@ def test_other_people_can_write_between_any_two_batches(importer: Importer, serv
     assert len(service.read("orders")["items"]) == 4
 
 
+@pytest.mark.long
 def test_no_step_holds_the_writers_lock_for_half_a_second(importer: Importer) -> None:
     held: list[float] = []
     began: dict[int, float] = {}

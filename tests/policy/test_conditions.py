@@ -343,7 +343,7 @@ def reference(tree: Json, states: Mapping[str, str]) -> bool | None:
 
 def test_random_trees_are_judged_as_the_definition_says(record_property: Record) -> None:
     random, judged = Random(410), 0
-    for _ in range(scaled(3000)):
+    for _ in range(scaled(1000)):
         codes: list[str] = []
         value = random_tree(random, 3, codes)
         if reference(value, dict.fromkeys(codes, "met")) is None:

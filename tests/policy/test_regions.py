@@ -82,7 +82,7 @@ def test_incremental_equals_full_build(record_property: Record) -> None:
 
 def test_a_region_written_in_portions_equals_the_full_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "PORTION", 2)
-    run(recompute, MemoryStore, scaled(60))
+    run(recompute, MemoryStore, scaled(20))
 
 
 def test_names_that_lie_close_are_read_in_one_piece_and_equal_the_full_build(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +97,9 @@ def test_names_that_lie_close_are_read_in_one_piece_and_equal_the_full_build(mon
     monkeypatch.setattr(rules, "ENOUGH", 2)
     for run_length in (2, 3, 5):
         monkeypatch.setattr(rules, "RUN", run_length)
-        run(recompute, Watched, scaled(30))
+        run(recompute, Watched, scaled(12))
 
-    assert len(pieces) > scaled(300)
+    assert len(pieces) > scaled(100)
 
 
 def only_the_touched_name(touched: Touched, store: MemoryStore, batch: int) -> None:

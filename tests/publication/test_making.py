@@ -39,7 +39,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "ENOUGH", 2)
 
 
-pytestmark = pytest.mark.usefixtures("small_steps")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("small_steps")]
 
 
 def published_rules(world: World) -> Rules:

@@ -28,7 +28,7 @@ from tests.publication.worlds import World
 from tests.service import NOW, ZONE, Template, copy_of, settings_in
 
 RELEASES = scaled(1_000)
-ASKED = scaled(100)
+ASKED = scaled(50)
 ALL = scaled(ASKED)
 """Of a thousand serials a hundred; at full scale (10), of ten thousand all."""
 

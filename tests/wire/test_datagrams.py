@@ -24,6 +24,7 @@ FIRST_TIME_OUT = 0.1
 """Seconds that Unbound waits for its first answer about a zone's serial."""
 
 
+@pytest.mark.long
 def test_answers_come_while_transfers_run(record_property: Record) -> None:
     """Four signed transfers of nine megabytes, one after the other, on four connections."""
     names, waits = 200_000, list[float]()

@@ -219,6 +219,7 @@ def test_fast_reader_leaves_turns_to_others(large_zone: ZoneVersion) -> None:
     assert max(sent) <= turns.AT_ONCE * (conversation.BATCH + wire.LONGEST_MESSAGE)
 
 
+@pytest.mark.long
 def test_rendering_a_large_difference_leaves_turns_to_others(large_zone: ZoneVersion) -> None:
     gone = [Change(key, rule, EMPTY_RULE) for key, rule in islice(large_zone.rules(), 40_000)]
     feed = MadeFeed({"block.rpz": large_zone.changed(gone, 6)})
