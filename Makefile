@@ -23,7 +23,7 @@ run: install ## set everything up, load the Telegram 2017 sample on first start,
 # Where the two databases differ: locks, clocks, triggers, order of text, bulk inserts, and who publishes.
 ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py tests/auth/test_forgeries.py \
 	tests/auth/test_idempotency.py \
-	tests/orders/test_races.py tests/orders/test_linearizable.py tests/orders/test_direct_sql.py tests/orders/test_imports_staging.py \
+	tests/orders/test_races.py tests/orders/test_linearizable.py tests/orders/test_direct_sql.py \
 	tests/orders/test_sops.py::test_nobody_gets_round_it_by_direct_sql tests/orders/test_sops.py::test_two_confirmations_at_once_have_one_effect \
 	tests/orders/test_evidence.py::test_the_seal_holds_against_direct_sql \
 	tests/publication/test_lease.py tests/publication/test_loop.py tests/publication/test_publishers.py \
@@ -32,7 +32,7 @@ ON_POSTGRESQL := tests/test_db.py tests/migrations tests/auth/test_four_eyes.py 
 	tests/backup/test_backup.py::test_a_backup_taken_while_others_write_is_of_one_moment \
 	tests/journal/test_tree.py tests/audit/test_signing.py \
 	tests/test_unwritable_journal.py tests/fsck/test_altered.py \
-	tests/rigs/test_faults.py tests/rigs/test_bites.py
+	tests/rigs/test_faults.py
 
 test: install-dev ## set everything up, install the servers it tests against, run all tests, and on PostgreSQL what differs there
 	@scripts/test-deps

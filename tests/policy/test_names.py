@@ -23,7 +23,7 @@ from resolver_policy.names import (
 )
 from tests.policy.scale import scaled
 
-EXAMPLES = scaled(3000)
+EXAMPLES = scaled(1500)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from resolver_policy.targets import Decision, Match
 from tests.policy.scale import Record, scaled, tell
 from tests.policy.worlds import LABELS, MemoryStore, random_name
 
-HISTORIES = scaled(250)
+HISTORIES = scaled(125)
 STEPS = 150
 
 BLOCK, PASS, NOTHING = Decision.BLOCK, Decision.PASS, Decision.NOTHING

@@ -248,7 +248,7 @@ def test_differences_kept_are_bounded() -> None:
 def test_secondary_that_follows_by_ixfr_has_what_axfr_gives(record_property: Record) -> None:
     """dnspython's client applies both; a difference from every serial of the history is tried."""
     chance, applied = random.Random(9), 0
-    for seed in range(scaled(12)):
+    for seed in range(scaled(6)):
         rules = many_rules(chance.choice((60, 300)), seed)
         now, held = version(rules, serial=1), {1: rules}
         for serial in range(2, 9):
@@ -295,7 +295,7 @@ def _records(secondary: dns.versioned.Zone) -> set[str]:
 def test_differences_never_delete_what_is_absent_or_add_what_is_there(record_property: Record) -> None:
     """Unbound falls back to a full transfer at the first of either."""
     chance, applied = random.Random(5), 0
-    for seed in range(scaled(40)):
+    for seed in range(scaled(20)):
         rules = many_rules(200, seed)
         now, held = version(rules, serial=1), {1: rules}
         for serial in range(2, 7):
