@@ -1,6 +1,7 @@
 """A real list of 323,000 dirty lines: imported, judged line by line, approved, published, and loaded by BIND."""
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -18,7 +19,9 @@ from tests.installation import order as an_order
 from tests.resolvers.test_main_job import answer, bind_of
 from tests.servers import find, free_port, wait_until
 
-SECONDS = 30.0
+SECONDS = 60.0 if os.environ.get("CI") == "true" else 30.0
+"""Until the list is published. Thirty are promised, of a machine with nothing else to do; others may slow CI's down."""
+
 MEGABYTES = 300
 LIFT_SECONDS = 1.0
 """Until a lift is published that comes while a large order is being published."""
