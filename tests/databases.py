@@ -37,7 +37,7 @@ def server() -> Iterator[None]:
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
-    """Have all databases of this process share what their statements were compiled to.
+    """Have all files of SQLite that this process opens share what their statements were compiled to.
 
     Each test has a database of its own, and would compile for it what every test before it did: SQLAlchemy keeps that
     for each engine, by its dialect.
@@ -52,8 +52,8 @@ def compiled_once() -> Iterator[None]:
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
-        for kind in KINDS.values():
-            patch.setattr(kind, "make_engine", partial(sharing, kind.make_engine))
+        sqlite = KINDS["sqlite"]
+        patch.setattr(sqlite, "make_engine", partial(sharing, sqlite.make_engine))
         yield
 
 
